@@ -1,0 +1,2 @@
+//! lusk.
+fn main() {}

@@ -1,0 +1,130 @@
+//! What infers: a backend loads models into sessions.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use lusk_domain::Digest;
+
+use crate::{Tensor, TensorType};
+
+/// A device that a backend can run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Short name, e.g. `cpu`.
+    pub name: String,
+    /// What it is, for a person.
+    pub description: String,
+}
+
+/// Where a model's bytes are.
+#[derive(Debug, Clone)]
+pub struct ModelSource {
+    /// Digest of the file; sessions of one digest share their weights.
+    pub digest: Digest,
+    /// What to call it in messages, e.g. `digits:1/digits.onnx`.
+    pub label: String,
+    /// The ONNX file. External data files are looked for beside it.
+    pub path: PathBuf,
+}
+
+/// Name, type and shape of an input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// As in the model.
+    pub name: String,
+    /// Element type.
+    pub kind: TensorType,
+    /// Extents, outermost first; `None` is any, e.g. the batch.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// Inputs and outputs of a model, in the model's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// Inputs that a caller must give.
+    pub inputs: Vec<TensorSpec>,
+    /// Outputs that a caller gets.
+    pub outputs: Vec<TensorSpec>,
+}
+
+/// Why a model was not loaded or did not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The bytes are no model.
+    #[error("`{model}` is not a readable ONNX model: {reason}")]
+    Malformed {
+        /// The model's label.
+        model: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The model asks for something the backend has not.
+    #[error("`{model}` needs operator(s) that backend `{backend}` lacks: {}", operators.join(", "))]
+    MissingOperators {
+        /// The model's label.
+        model: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// Operator names with their domain, e.g. `ai.onnx.ml.Scaler`.
+        operators: Vec<String>,
+    },
+    /// An element type outside [`TensorType`].
+    #[error("`{model}`: {tensor} has the type {kind}, which backend `{backend}` does not carry")]
+    UnsupportedType {
+        /// The model's label.
+        model: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// Which input or output.
+        tensor: String,
+        /// Its type.
+        kind: String,
+    },
+    /// The inputs do not fit the signature.
+    #[error("input does not fit model `{model}`: {reason}")]
+    BadInput {
+        /// The model's label.
+        model: String,
+        /// Which input, what was expected, what was given.
+        reason: String,
+    },
+    /// The computation itself failed.
+    #[error("model `{model}` failed: {reason}")]
+    Failed {
+        /// The model's label.
+        model: String,
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+/// An engine that runs models on one kind of device.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Its name, e.g. `tract`.
+    fn name(&self) -> &'static str;
+
+    /// The devices found; empty if the backend cannot run here.
+    fn devices(&self) -> Vec<Device>;
+
+    /// Loads a model, or finds it loaded: equal digests share one session's
+    /// weights for as long as anybody holds it. Blocks; takes milliseconds to
+    /// seconds. A missing operator is named here, not at the first request.
+    ///
+    /// # Errors
+    /// The model is malformed or not supported.
+    fn load(&self, source: &ModelSource) -> Result<Arc<dyn Session>, BackendError>;
+}
+
+/// A loaded model. Calls may run at the same time.
+pub trait Session: Send + Sync + fmt::Debug {
+    /// Inputs and outputs.
+    fn signature(&self) -> &Signature;
+
+    /// Computes the outputs in the order of the signature. `inputs` are in the
+    /// order of the signature too. Blocks for as long as it computes. A panic
+    /// of the engine is an error value.
+    ///
+    /// # Errors
+    /// The inputs do not fit, or the computation failed.
+    fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError>;
+}

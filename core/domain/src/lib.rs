@@ -1,0 +1,42 @@
+//! The nouns of lusk and their arithmetic: checked names, specifications,
+//! rules between fields, states.
+//!
+//! Everything here is a value. No file, socket, clock, task or log is touched;
+//! who needs the time passes it in. The other rooms agree on these types and
+//! nothing else.
+
+mod digest;
+mod environment;
+mod failure;
+mod image;
+mod keys;
+mod model;
+mod names;
+mod operation;
+mod service;
+mod settings;
+mod snapshot;
+mod violation;
+
+pub use digest::{Digest, DigestError};
+pub use environment::{
+    CondaDependency, CondaSpec, Docker, DockerPlatform, Environment, EnvironmentRef, PythonSection,
+    RegistryCredentials, SparkPackage, SparkSection,
+};
+pub use failure::{Failure, FailureCode, FailureDetail};
+pub use image::ImageKey;
+pub use keys::{KeyKind, KeyPair, Secret};
+pub use model::{Model, ModelChange, ModelDraft, ModelError, ModelFile, ModelRequirements};
+pub use names::{
+    ComputeName, ModelId, ModelName, ModelVersion, NameError, Namespace, ServiceName, WorkspaceName,
+};
+pub use operation::{Operation, OperationEvent, OperationKind, OperationState, Step, StepOutcome};
+pub use service::{
+    ComputeType, DeploymentStatus, Entry, RuntimeKind, ServiceRecord, ServiceSpec, ServiceState,
+};
+pub use settings::{
+    AuthMode, AutoScaler, AutoScalerChange, LivenessProbe, LivenessProbeChange, ResourceChange,
+    Resources, Settings, SettingsChange,
+};
+pub use snapshot::Snapshot;
+pub use violation::Violation;

@@ -1,0 +1,148 @@
+//! Services: what is asked for, what is recorded, where it stands.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    ComputeName, Environment, Failure, ImageKey, KeyPair, ModelId, ServiceName, Settings, Snapshot,
+};
+
+/// Where a service runs and how it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ComputeType {
+    /// Behind the router, with keys.
+    Aks,
+    /// On a port of its own on loopback, `/score`, no auth: for debugging.
+    Local {
+        /// The port asked for; a free one when absent.
+        port: Option<u16>,
+    },
+}
+
+/// How an entry script is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// A `.py` file in the sandboxed CPython.
+    Python,
+    /// A `.wasm` or `.wat` file.
+    Wasm,
+    /// No entry script: one ONNX model.
+    None,
+}
+
+/// The entry script of a service and what goes with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Path of the script inside the snapshot, `/` between parts.
+    pub script: String,
+    /// Top folder of the snapshot that the original calls
+    /// `AZUREML_SOURCE_DIRECTORY`; `script` is relative to it when given.
+    pub source_directory: Option<String>,
+    /// The packed project folder.
+    pub snapshot: Snapshot,
+    /// What the script needs.
+    pub environment: Environment,
+}
+
+/// Everything that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// Its name.
+    pub name: ServiceName,
+    /// Where it runs.
+    pub compute: ComputeType,
+    /// The cluster's name, as given.
+    pub compute_name: Option<ComputeName>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Mutable labels.
+    pub tags: BTreeMap<String, String>,
+    /// Labels that may only grow.
+    pub properties: BTreeMap<String, String>,
+    /// Models, at most [`crate::Model::MAX_PER_SERVICE`].
+    pub models: Vec<ModelId>,
+    /// Entry script; none means no-code.
+    pub entry: Option<Entry>,
+    /// How it runs.
+    pub settings: Settings,
+}
+
+impl ServiceSpec {
+    /// How the entry script is executed, told by its extension.
+    pub fn runtime(&self) -> RuntimeKind {
+        match &self.entry {
+            None => RuntimeKind::None,
+            Some(entry) if entry.script.ends_with(".wasm") || entry.script.ends_with(".wat") => {
+                RuntimeKind::Wasm
+            }
+            Some(_) => RuntimeKind::Python,
+        }
+    }
+
+    /// Key of the environment's image; none without an entry script.
+    pub fn image_key(&self) -> Option<ImageKey> {
+        self.entry
+            .as_ref()
+            .map(|entry| ImageKey::of(&entry.environment))
+    }
+}
+
+/// State of a service, in the original's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServiceState {
+    /// Being deployed.
+    Transitioning,
+    /// Usable.
+    Healthy,
+    /// Deployed, not reachable now.
+    Unhealthy,
+    /// No room now.
+    Unschedulable,
+    /// Deploy error or crash.
+    Failed,
+}
+
+/// Replica counts of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    /// Wanted.
+    pub desired_replicas: u32,
+    /// Running the newest revision.
+    pub updated_replicas: u32,
+    /// Ready for requests.
+    pub available_replicas: u32,
+    /// Why there are fewer.
+    pub error: Option<Failure>,
+}
+
+/// What the store keeps of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRecord {
+    /// What runs, or will: the last specification that was accepted.
+    pub spec: ServiceSpec,
+    /// The last specification that became healthy; what a restart falls back to.
+    pub healthy_spec: Option<ServiceSpec>,
+    /// Keys, kept over updates.
+    pub keys: KeyPair,
+    /// State when last written.
+    pub state: ServiceState,
+    /// Why it is not healthy.
+    pub error: Option<Failure>,
+    /// When it was created.
+    pub created_time: Timestamp,
+    /// When it was last changed.
+    pub updated_time: Timestamp,
+    /// Counts up with every accepted specification, from 1.
+    pub revision: u64,
+    /// The operation that made this revision.
+    pub operation: Uuid,
+}
