@@ -1,1 +1,22 @@
-//! Room.
+//! The control room: takes a deployment from request to healthy.
+//!
+//! It keeps the records of services and operations through the traits of
+//! `lusk-contract`, unpacks snapshots, asks for images and replicas, hands
+//! finished routes to the router, and looks after replicas that die. It knows
+//! no HTTP, no engine and no disk format.
+//!
+//! Invariants: at most one operation runs on a service; a service that serves
+//! goes on serving until its successor is ready; a state is on the disk before
+//! anybody is told.
+
+mod error;
+mod local;
+mod parts;
+mod request;
+mod view;
+
+pub use error::ControlError;
+pub use local::{LocalDoor, LocalDoors};
+pub use parts::{Capacity, Parts};
+pub use request::{CreateService, UpdateService};
+pub use view::ServiceView;
