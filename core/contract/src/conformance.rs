@@ -1,1 +1,9 @@
-//! Suites that every implementer runs.
+//! Suites that every implementer of a trait runs in its own tests.
+//!
+//! A suite is an async function that panics at the first broken promise; the
+//! name of the inner function in the backtrace is the promise. No suite sleeps
+//! and none looks at a clock.
+
+pub mod blobs;
+pub mod logs;
+pub mod records;
