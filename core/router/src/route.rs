@@ -1,0 +1,447 @@
+//! One service's way from a request to its answer: slot, deadline, retry, count.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use lusk_contract::{Replica, ScoreReply, ScoreRequest, ScriptError, ScriptSchema};
+use lusk_domain::{AuthMode, KeyPair, ServiceName};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Counters,
+    counters::{Meter, Outcome},
+    pool::{Admission, Loan, Pool, Serial, Ticket},
+};
+
+/// How long a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From admission to answer, queue included.
+    pub scoring_timeout: Duration,
+    /// In the queue for a free slot.
+    pub max_queue_wait: Duration,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// How callers prove who they are.
+    pub mode: AuthMode,
+    /// The keys, of use in [`AuthMode::Key`].
+    pub keys: KeyPair,
+}
+
+/// What does not change about a route.
+#[derive(Debug, Clone)]
+pub struct RouteInfo {
+    /// The service.
+    pub name: ServiceName,
+    /// Time limits.
+    pub limits: Limits,
+    /// `AML_CORS_ORIGINS` of the service: a comma list of origins, or `*`.
+    pub cors: Option<String>,
+    /// What the script says of its input and output.
+    pub schema: ScriptSchema,
+    /// `SERVICE_VERSION`.
+    pub version: String,
+    /// Title of the swagger document.
+    pub title: String,
+    /// The user's own swagger documents, by version: `2`, `3` or `3.1`.
+    pub swagger_files: BTreeMap<String, PathBuf>,
+}
+
+/// An answer and how it came about.
+#[derive(Debug)]
+pub struct Scored {
+    /// The script's answer.
+    pub reply: ScoreReply,
+    /// A first replica had not begun; this is from a second one.
+    pub retried: bool,
+    /// Time spent in the queue.
+    pub queued_for: Duration,
+}
+
+/// Why a request got no answer from a replica.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// No replica is there to take it.
+    #[error("no replica is ready")]
+    NoReadyReplicas,
+    /// No slot became free in time, or too many wait already.
+    #[error(
+        "no slot became free within {waited:?} (limit {limit:?}): {busy} of {slots} slots busy, {queued} requests queued"
+    )]
+    Overloaded {
+        /// Time this request waited; zero when the queue was full.
+        waited: Duration,
+        /// The longest wait allowed.
+        limit: Duration,
+        /// Slots in use.
+        busy: usize,
+        /// Slots there are.
+        slots: usize,
+        /// Requests in the queue, this one not counted.
+        queued: usize,
+    },
+    /// The scoring timeout passed; the script was interrupted if it ran.
+    #[error("no answer within the scoring timeout of {limit:?}")]
+    TimedOut {
+        /// The timeout.
+        limit: Duration,
+    },
+    /// The script gave no answer.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// This route takes nothing new: its name may lead to another one by now.
+    #[error("the route takes no new requests")]
+    Draining,
+}
+
+/// Where a route stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// Replicas that take requests.
+    pub ready_replicas: usize,
+    /// Their slots.
+    pub slots: usize,
+    /// Slots in use, those of replicas that are going included.
+    pub busy: usize,
+    /// Requests waiting for a slot.
+    pub queued: usize,
+    /// Whether new requests are refused.
+    pub draining: bool,
+    /// Counts since the route was made.
+    pub counters: Counters,
+}
+
+/// See the module.
+pub struct Route {
+    info: RouteInfo,
+    access: ArcSwap<Access>,
+    pool: Mutex<Pool>,
+    meter: Meter,
+    idle: Notify,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("name", &self.info.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Route {
+    /// A route without replicas.
+    pub fn new(info: RouteInfo, access: Access) -> Self {
+        Self {
+            info,
+            access: ArcSwap::from_pointee(access),
+            pool: Mutex::default(),
+            meter: Meter::default(),
+            idle: Notify::new(),
+        }
+    }
+
+    /// What does not change about it.
+    pub fn info(&self) -> &RouteInfo {
+        &self.info
+    }
+
+    /// Who may call now.
+    pub fn access(&self) -> Guard<Arc<Access>> {
+        self.access.load()
+    }
+
+    /// Changes who may call, from the next request on.
+    pub fn set_access(&self, access: Access) {
+        self.access.store(Arc::new(access));
+    }
+
+    /// Adds a replica that takes up to `slots` requests at a time; those who wait get
+    /// its slots at once.
+    pub fn add(&self, number: u32, replica: Arc<dyn Replica>, slots: usize) {
+        self.lock().add(number, replica, slots);
+    }
+
+    /// Gives a replica no more requests; what it runs goes on to its end.
+    pub fn remove(&self, number: u32) -> Option<Arc<dyn Replica>> {
+        self.lock().remove(number)
+    }
+
+    /// Replicas that take requests, by number.
+    pub fn replicas(&self) -> Vec<(u32, Arc<dyn Replica>)> {
+        self.lock().replicas()
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> RouteStatus {
+        let counters = self.meter.read();
+        let pool = self.lock();
+        RouteStatus {
+            ready_replicas: pool.ready(),
+            slots: pool.slots(),
+            busy: pool.busy(),
+            queued: pool.queued(),
+            draining: pool.is_draining(),
+            counters,
+        }
+    }
+
+    /// Runs one request on the next free slot. Dropping the future takes the request
+    /// out of the queue, or interrupts the script.
+    ///
+    /// # Errors
+    /// No slot in time, no answer in time, or the script's own error. A replica that
+    /// had not begun is followed by another one, once.
+    pub async fn score(&self, request: ScoreRequest) -> Result<Scored, RouteError> {
+        let mut record = Record::start(&self.meter);
+        let result = self.score_from(record.started, request).await;
+        record.outcome = outcome(&result);
+        result
+    }
+
+    /// Refuses new requests and returns when nobody waits and nothing runs any more.
+    /// The route stays closed, also when the future is dropped.
+    pub async fn drain(&self) {
+        self.lock().begin_drain();
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            // Listening begins before the look, so that no end falls between the two.
+            idle.as_mut().enable();
+            if self.lock().is_idle() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    async fn score_from(
+        &self,
+        started: Instant,
+        request: ScoreRequest,
+    ) -> Result<Scored, RouteError> {
+        let deadline = started + self.info.limits.scoring_timeout;
+        let (ticket, has_second) = {
+            let mut pool = self.lock();
+            (pool.ticket(), pool.ready() > 1)
+        };
+        let spare = has_second.then(|| request.clone());
+
+        let first = self.slot(ticket, None, deadline).await?;
+        let refused = match self.run(&first, request, deadline).await {
+            Ok(reply) => return Ok(first.scored(reply, false, Duration::ZERO)),
+            Err(RouteError::Script(ScriptError::NotBegun(why))) => why,
+            Err(error) => return Err(error),
+        };
+        let Some(spare) = spare else {
+            return Err(ScriptError::NotBegun(refused).into());
+        };
+        let (avoid, waited) = (first.loan.serial, first.queued_for);
+        drop(first);
+        let second = match self.slot(ticket, Some(avoid), deadline).await {
+            // The other replicas went meanwhile: the first one's reason says more.
+            Err(RouteError::NoReadyReplicas) => return Err(ScriptError::NotBegun(refused).into()),
+            other => other?,
+        };
+        self.meter.count_retry();
+        tracing::debug!(service = %self.info.name, why = refused, "trying another replica");
+        let reply = self.run(&second, spare, deadline).await?;
+        Ok(second.scored(reply, true, waited))
+    }
+
+    async fn run(
+        &self,
+        lease: &Lease<'_>,
+        request: ScoreRequest,
+        deadline: Instant,
+    ) -> Result<ScoreReply, RouteError> {
+        match timeout_at(deadline, lease.loan.replica.score(request)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// A slot, now or after a wait in the queue.
+    async fn slot(
+        &self,
+        ticket: Ticket,
+        avoid: Option<Serial>,
+        deadline: Instant,
+    ) -> Result<Lease<'_>, RouteError> {
+        let admission = self.lock().admit(ticket, avoid);
+        match admission {
+            Admission::Granted(loan) => Ok(Lease {
+                route: self,
+                loan,
+                queued_for: Duration::ZERO,
+            }),
+            Admission::Queued(granted) => {
+                let waiting = Waiting {
+                    route: self,
+                    ticket,
+                    granted,
+                    since: Instant::now(),
+                };
+                waiting.wait(deadline).await
+            }
+            Admission::Full => Err(self.overloaded(Duration::ZERO)),
+            Admission::NoReplicas => Err(RouteError::NoReadyReplicas),
+            Admission::Draining => Err(RouteError::Draining),
+        }
+    }
+
+    fn overloaded(&self, waited: Duration) -> RouteError {
+        let pool = self.lock();
+        RouteError::Overloaded {
+            waited,
+            limit: self.info.limits.max_queue_wait,
+            busy: pool.busy(),
+            slots: pool.slots(),
+            queued: pool.queued(),
+        }
+    }
+
+    fn timed_out(&self) -> RouteError {
+        RouteError::TimedOut {
+            limit: self.info.limits.scoring_timeout,
+        }
+    }
+
+    fn give_back(&self, loan: &Loan) {
+        let mut pool = self.lock();
+        pool.give_back(loan);
+        self.tell_if_idle(pool);
+    }
+
+    fn tell_if_idle(&self, pool: MutexGuard<'_, Pool>) {
+        let ended = pool.is_draining() && pool.is_idle();
+        drop(pool);
+        if ended {
+            self.idle.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        // Every change of the pool is complete before anything in it can panic.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn outcome(result: &Result<Scored, RouteError>) -> Outcome {
+    match result {
+        Ok(scored) => Outcome::Answered(scored.reply.status.as_u16() / 100),
+        Err(RouteError::NoReadyReplicas) => Outcome::NotReady,
+        Err(RouteError::Overloaded { .. }) => Outcome::Overloaded,
+        Err(RouteError::TimedOut { .. }) => Outcome::TimedOut,
+        Err(RouteError::Draining) => Outcome::Elsewhere,
+        Err(RouteError::Script(ScriptError::BadRequest(_))) => Outcome::Answered(4),
+        Err(RouteError::Script(_)) => Outcome::Answered(5),
+    }
+}
+
+/// Counts a request when it ends, whichever way.
+struct Record<'a> {
+    meter: &'a Meter,
+    started: Instant,
+    outcome: Outcome,
+}
+
+impl<'a> Record<'a> {
+    fn start(meter: &'a Meter) -> Self {
+        Self {
+            meter,
+            started: Instant::now(),
+            outcome: Outcome::Abandoned,
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.meter.record(self.outcome, self.started.elapsed());
+    }
+}
+
+/// A slot in use; dropping it frees the slot.
+struct Lease<'a> {
+    route: &'a Route,
+    loan: Loan,
+    queued_for: Duration,
+}
+
+impl Lease<'_> {
+    fn scored(&self, reply: ScoreReply, retried: bool, waited_before: Duration) -> Scored {
+        Scored {
+            reply,
+            retried,
+            queued_for: self.queued_for + waited_before,
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.route.give_back(&self.loan);
+    }
+}
+
+/// A place in the queue; dropping it leaves the queue.
+struct Waiting<'a> {
+    route: &'a Route,
+    ticket: Ticket,
+    granted: oneshot::Receiver<Loan>,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    async fn wait(mut self, deadline: Instant) -> Result<Lease<'a>, RouteError> {
+        let route = self.route;
+        let patience = self.since + route.info.limits.max_queue_wait;
+        match timeout_at(deadline.min(patience), &mut self.granted).await {
+            Ok(Ok(loan)) => Ok(Lease {
+                route,
+                loan,
+                queued_for: self.since.elapsed(),
+            }),
+            _ if patience > deadline => Err(route.timed_out()),
+            _ => {
+                let waited = self.since.elapsed();
+                drop(self);
+                let ready = route.lock().ready();
+                Err(match ready {
+                    0 => RouteError::NoReadyReplicas,
+                    _ => route.overloaded(waited),
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.route.lock();
+        if pool.leave(self.ticket) {
+            self.route.tell_if_idle(pool);
+            return;
+        }
+        drop(pool);
+        // No longer in the queue: a slot was sent, and perhaps nobody took it.
+        if let Ok(loan) = self.granted.try_recv() {
+            self.route.give_back(&loan);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
