@@ -1,1 +1,33 @@
-//! Room.
+//! Configuration files: text in, domain values out, every complaint with its
+//! file, line, path and the nearest name that would have been right.
+//!
+//! Reads `inferenceconfig.json`, `deploymentconfig.json`, conda files and
+//! environment directories, in JSON or YAML, with command-line flags laid over
+//! them. What the values mean is the domain's business; talking to a node is
+//! the caller's.
+//!
+//! Invariant: nothing stops at the first complaint. A file that can be parsed
+//! at all is read to its end, and all of its problems are reported together.
+
+mod conda;
+mod deployment;
+mod environment;
+mod inference;
+mod json;
+mod legacy;
+mod node;
+mod reader;
+mod report;
+mod script;
+mod source;
+mod suggest;
+mod yaml;
+
+pub use deployment::{Deployment, deployment, deployment_update};
+pub use inference::{InferenceConfig, InferenceRequest, inference};
+pub use node::{Override, Scalar};
+pub use report::{Checked, ManifestError, Notice, Place, Problem};
+pub use source::{MAX_BYTES, Source};
+
+#[cfg(test)]
+mod tests;

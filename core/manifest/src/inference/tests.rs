@@ -1,0 +1,301 @@
+use std::fs;
+
+use lusk_domain::CondaDependency;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Scalar, tests::report};
+
+/// A project folder with `score.py`, `src/main.py` and a conda file.
+struct Project(TempDir);
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir_all(folder.path().join("src/deep")).unwrap();
+        write("score.py", "");
+        write("src/main.py", "");
+        write("src/deep/inner.py", "");
+        write("1st.py", "");
+        write("class.py", "");
+        write("script.sh", "");
+        write("module.wat", "");
+        write(
+            "conda.yml",
+            "name: env\nchannels: [conda-forge]\ndependencies:\n- python=3.10\n- pip:\n  - azureml-defaults\n",
+        );
+        write("steps.txt", "RUN apt-get update\n");
+        Self(folder)
+    }
+
+    fn read(&self, text: &str) -> Result<Checked<InferenceConfig>, ManifestError> {
+        self.read_with(text, &[], None)
+    }
+
+    fn read_with(
+        &self,
+        text: &str,
+        overrides: &[Override],
+        environment_directory: Option<&Path>,
+    ) -> Result<Checked<InferenceConfig>, ManifestError> {
+        inference(InferenceRequest {
+            source: Some(&Source::new("inferenceconfig.json", text)),
+            overrides,
+            environment_directory,
+            directory: self.0.path(),
+            service: "digits",
+        })
+    }
+
+    /// The report with the folder's path taken out.
+    fn report(&self, text: &str) -> String {
+        let folder = self.0.path().canonicalize().unwrap();
+        report(&self.read(text))
+            .replace(&folder.display().to_string(), "[folder]")
+            .replace(&self.0.path().display().to_string(), "[folder]")
+    }
+}
+
+#[test]
+fn a_lone_script_is_deployed_under_its_name() {
+    let project = Project::new();
+    let config = project
+        .read(r#"{"entryScript":"src/main.py","description":"d"}"#)
+        .unwrap()
+        .value;
+    assert_eq!(config.entry_script(), "main.py");
+    assert_eq!(config.top_folder(), None);
+    assert_eq!(config.description.as_deref(), Some("d"));
+    assert_eq!(config.environment.name.as_deref(), Some("digits-env"));
+}
+
+#[test]
+fn a_source_directory_is_deployed_whole() {
+    let project = Project::new();
+    let config = project
+        .read(r#"{"entryScript":"deep/inner.py","sourceDirectory":"./src"}"#)
+        .unwrap()
+        .value;
+    assert_eq!(config.entry_script(), "deep/inner.py");
+    assert_eq!(config.top_folder().as_deref(), Some("src"));
+    assert_eq!(
+        config.source_directory,
+        Some(project.0.path().canonicalize().unwrap().join("src"))
+    );
+}
+
+#[test]
+fn an_inline_environment_is_read_whole() {
+    let project = Project::new();
+    let text = r#"{
+  "entryScript": "score.py",
+  "environment": {
+    "name": "e1", "version": 3, "inferencingStackVersion": "latest",
+    "environmentVariables": { "WORKER_COUNT": 1, "FLAG": true, "NAME": "x" },
+    "docker": { "baseImage": "azureml/openmpi4.1.0-ubuntu22.04",
+      "baseImageRegistry": { "address": "r", "username": "u", "password": "p" },
+      "platform": { "os": "Linux", "architecture": "amd64" } },
+    "python": { "userManagedDependencies": false, "interpreterPath": "python3",
+      "condaDependencies": { "name": "e1", "channels": ["conda-forge"],
+        "dependencies": ["python=3.10", { "pip": ["azureml-defaults", "scikit-learn"] }] } },
+    "spark": { "packages": [{ "group": "g", "artifact": "a", "version": "1" }] },
+    "databricks": { "jarLibraries": [] }, "r": null
+  }
+}"#;
+    assert_eq!(project.report(text), "");
+    let environment = project.read(text).unwrap().value.environment;
+    assert_eq!(environment.version.as_deref(), Some("3"));
+    assert_eq!(environment.environment_variables["WORKER_COUNT"], "1");
+    assert_eq!(environment.environment_variables["FLAG"], "true");
+    assert_eq!(environment.python.interpreter_path, "python3");
+    let conda = environment.python.conda_dependencies.unwrap();
+    assert_eq!(
+        conda.dependencies[0],
+        CondaDependency::Package("python=3.10".into())
+    );
+    assert_eq!(environment.spark.packages[0].artifact, "a");
+    let registry = environment.docker.base_image_registry.unwrap();
+    assert_eq!(registry.password.unwrap().reveal(), "p");
+}
+
+#[test]
+fn the_checks_come_in_the_order_of_the_original() {
+    let project = Project::new();
+    let text = r#"{
+  "sourceDirectory": "none",
+  "runtime": "java",
+  "cudaVersion": "12",
+  "condaFile": "missing.yml",
+  "environment": {
+    "name": "AzureML-x",
+    "docker": { "baseImage": "a", "baseDockerfile": "FROM b" },
+    "python": { "condaDependencies": { "dependencies": ["numpy", 3] } }
+  }
+}"#;
+    insta::assert_snapshot!(project.report(text), @"");
+}
+
+#[test]
+fn scripts_that_cannot_be_imported_are_refused() {
+    let project = Project::new();
+    for (script, snapshot) in [
+        ("missing.py", "missing"),
+        ("src", "folder"),
+        ("script.sh", "extension"),
+        ("1st.py", "digit"),
+        ("class.py", "keyword"),
+        ("score.js", "javascript"),
+    ] {
+        insta::assert_snapshot!(
+            snapshot,
+            project.report(&format!(r#"{{"entryScript":"{script}"}}"#))
+        );
+    }
+    assert_eq!(project.report(r#"{"entryScript":"module.wat"}"#), "");
+}
+
+#[test]
+fn a_script_outside_the_source_directory_is_refused() {
+    let project = Project::new();
+    insta::assert_snapshot!(
+        project.report(r#"{"entryScript":"../score.py","sourceDirectory":"src"}"#),
+        @""
+    );
+}
+
+#[test]
+fn legacy_keys_become_an_environment() {
+    let project = Project::new();
+    let text = r#"{
+  "entryScript": "score.py",
+  "runtime": "Python",
+  "condaFile": "conda.yml",
+  "extraDockerfileSteps": "steps.txt",
+  "enableGpu": true,
+  "baseImage": "mine:1",
+  "baseImageRegistry": "host.example",
+  "cudaVersion": "10.0"
+}"#;
+    insta::assert_snapshot!(project.report(text), @"");
+    let environment = project.read(text).unwrap().value.environment;
+    assert_eq!(environment.name.as_deref(), Some("digits-env"));
+    assert_eq!(
+        environment.inferencing_stack_version.as_deref(),
+        Some("latest")
+    );
+    assert_eq!(environment.docker.base_image, None);
+    assert_eq!(
+        environment.docker.base_dockerfile.as_deref(),
+        Some("FROM mine:1\nRUN apt-get update\n")
+    );
+    let conda = environment.python.conda_dependencies.unwrap();
+    assert_eq!(conda.channels, ["conda-forge"]);
+}
+
+#[test]
+fn a_gpu_gets_the_base_image_of_the_original() {
+    let project = Project::new();
+    let config = project
+        .read(r#"{"entryScript":"score.py","enableGpu":true}"#)
+        .unwrap()
+        .value;
+    let image = config.environment.docker.base_image.unwrap();
+    assert_eq!(image, "azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04");
+}
+
+#[test]
+fn a_reference_to_a_registered_environment_is_for_later() {
+    let project = Project::new();
+    insta::assert_snapshot!(
+        project.report(r#"{"entryScript":"score.py","environment":{"name":"e1","version":"2"}}"#),
+        @""
+    );
+}
+
+#[test]
+fn a_conda_file_named_by_path_is_read_in() {
+    let project = Project::new();
+    let text = r#"{"entryScript":"score.py","environment":{"name":"e","python":{"condaDependenciesFile":"conda.yml"}}}"#;
+    let environment = project.read(text).unwrap().value.environment;
+    assert_eq!(
+        environment
+            .python
+            .conda_dependencies
+            .unwrap()
+            .dependencies
+            .len(),
+        2
+    );
+    fs::write(
+        project.0.path().join("conda.yml"),
+        "dependencies: [[1]]\nprefix: /x\n",
+    )
+    .unwrap();
+    insta::assert_snapshot!(project.report(text), @"");
+}
+
+#[test]
+fn an_environment_directory_takes_the_place_of_the_key() {
+    let project = Project::new();
+    let folder = project.0.path().join("env");
+    fs::create_dir(&folder).unwrap();
+    fs::write(
+        folder.join("azureml_environment.json"),
+        r#"{"name":"from-folder","docker":{"baseImage":"x"}}"#,
+    )
+    .unwrap();
+    fs::write(folder.join("BaseDockerfile"), "FROM y\n").unwrap();
+    fs::copy(
+        project.0.path().join("conda.yml"),
+        folder.join("conda_dependencies.yml"),
+    )
+    .unwrap();
+    let config = project
+        .read_with(r#"{"entryScript":"score.py"}"#, &[], Some(Path::new("env")))
+        .unwrap()
+        .value;
+    assert_eq!(config.environment.name.as_deref(), Some("from-folder"));
+    assert_eq!(
+        config.environment.docker.base_dockerfile.as_deref(),
+        Some("FROM y\n")
+    );
+    assert_eq!(config.environment.docker.base_image, None);
+    assert!(config.environment.python.conda_dependencies.is_some());
+}
+
+#[test]
+fn flags_alone_make_a_config() {
+    let project = Project::new();
+    let flags = [
+        Override::new(
+            "entryScript",
+            "--entry-script",
+            Scalar::Text("main.py".into()),
+        ),
+        Override::new(
+            "sourceDirectory",
+            "--source-directory",
+            Scalar::Text("src".into()),
+        ),
+    ];
+    let config = inference(InferenceRequest {
+        source: None,
+        overrides: &flags,
+        environment_directory: None,
+        directory: project.0.path(),
+        service: "digits",
+    })
+    .unwrap()
+    .value;
+    assert_eq!(config.entry_script(), "main.py");
+    assert_eq!(config.top_folder().as_deref(), Some("src"));
+}
+
+#[test]
+fn unknown_keys_are_warnings() {
+    let project = Project::new();
+    let text = r#"{"entryScript":"score.py","entryscript":"x","colour":1,
+ "environment":{"name":"e","phyton":{},"docker":{"sharedVolumes":true,"shmSize":"8g"},"databricks":{"jarLibraries":["x"]}}}"#;
+    insta::assert_snapshot!(project.report(text), @"");
+}
