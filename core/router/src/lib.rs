@@ -16,5 +16,5 @@ mod table;
 
 pub use counters::{Counters, LATENCY_BOUNDS};
 pub use pool::MAX_QUEUED;
-pub use route::{Access, Limits, Route, RouteError, RouteInfo, RouteStatus, Scored};
+pub use route::{Access, Limits, Route, RouteError, RouteInfo, RouteStatus, Scored, Turn};
 pub use table::Router;

@@ -198,17 +198,35 @@ impl Route {
         }
     }
 
-    /// Runs one request on the next free slot. Dropping the future takes the request
-    /// out of the queue, or interrupts the script.
+    /// Waits for a slot. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// No slot in time, no answer in time, or the script's own error. A replica that
-    /// had not begun is followed by another one, once.
-    pub async fn score(&self, request: ScoreRequest) -> Result<Scored, RouteError> {
+    /// No replica, no slot in time, or a route that takes nothing new.
+    pub async fn turn(&self) -> Result<Turn<'_>, RouteError> {
         let mut record = Record::start(&self.meter);
-        let result = self.score_from(record.started, request).await;
-        record.outcome = outcome(&result);
-        result
+        let deadline = record.started + self.info.limits.scoring_timeout;
+        let ticket = self.lock().ticket();
+        match self.slot(ticket, None, deadline).await {
+            Ok(lease) => Ok(Turn {
+                lease,
+                ticket,
+                deadline,
+                record,
+            }),
+            Err(error) => {
+                record.outcome = failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for a slot and runs one request on it; [`Route::turn`] and
+    /// [`Turn::score`] in one.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub async fn score(&self, request: ScoreRequest) -> Result<Scored, RouteError> {
+        self.turn().await?.score(request).await
     }
 
     /// Refuses new requests and returns when nobody waits and nothing runs any more.
@@ -224,40 +242,6 @@ impl Route {
             }
             idle.await;
         }
-    }
-
-    async fn score_from(
-        &self,
-        started: Instant,
-        request: ScoreRequest,
-    ) -> Result<Scored, RouteError> {
-        let deadline = started + self.info.limits.scoring_timeout;
-        let (ticket, has_second) = {
-            let mut pool = self.lock();
-            (pool.ticket(), pool.ready() > 1)
-        };
-        let spare = has_second.then(|| request.clone());
-
-        let first = self.slot(ticket, None, deadline).await?;
-        let refused = match self.run(&first, request, deadline).await {
-            Ok(reply) => return Ok(first.scored(reply, false, Duration::ZERO)),
-            Err(RouteError::Script(ScriptError::NotBegun(why))) => why,
-            Err(error) => return Err(error),
-        };
-        let Some(spare) = spare else {
-            return Err(ScriptError::NotBegun(refused).into());
-        };
-        let (avoid, waited) = (first.loan.serial, first.queued_for);
-        drop(first);
-        let second = match self.slot(ticket, Some(avoid), deadline).await {
-            // The other replicas went meanwhile: the first one's reason says more.
-            Err(RouteError::NoReadyReplicas) => return Err(ScriptError::NotBegun(refused).into()),
-            other => other?,
-        };
-        self.meter.count_retry();
-        tracing::debug!(service = %self.info.name, why = refused, "trying another replica");
-        let reply = self.run(&second, spare, deadline).await?;
-        Ok(second.scored(reply, true, waited))
     }
 
     async fn run(
@@ -338,15 +322,76 @@ impl Route {
     }
 }
 
-fn outcome(result: &Result<Scored, RouteError>) -> Outcome {
-    match result {
-        Ok(scored) => Outcome::Answered(scored.reply.status.as_u16() / 100),
-        Err(RouteError::NoReadyReplicas) => Outcome::NotReady,
-        Err(RouteError::Overloaded { .. }) => Outcome::Overloaded,
-        Err(RouteError::TimedOut { .. }) => Outcome::TimedOut,
-        Err(RouteError::Draining) => Outcome::Elsewhere,
-        Err(RouteError::Script(ScriptError::BadRequest(_))) => Outcome::Answered(4),
-        Err(RouteError::Script(_)) => Outcome::Answered(5),
+/// A request's turn: a slot that waits for it. Dropping it frees the slot and counts
+/// the request as abandoned.
+pub struct Turn<'a> {
+    // The lease goes first: its slot is free before the request is counted.
+    lease: Lease<'a>,
+    ticket: Ticket,
+    deadline: Instant,
+    record: Record<'a>,
+}
+
+impl Turn<'_> {
+    /// Runs the request. Dropping the future interrupts the script. A replica that had
+    /// not begun is followed by another one, once.
+    ///
+    /// # Errors
+    /// No answer in time, or the script's own error.
+    pub async fn score(self, request: ScoreRequest) -> Result<Scored, RouteError> {
+        let Self {
+            lease,
+            ticket,
+            deadline,
+            mut record,
+        } = self;
+        let result = score_on(lease, ticket, deadline, request).await;
+        record.outcome = match &result {
+            Ok(scored) => Outcome::Answered(scored.reply.status.as_u16() / 100),
+            Err(error) => failed(error),
+        };
+        result
+    }
+}
+
+async fn score_on(
+    first: Lease<'_>,
+    ticket: Ticket,
+    deadline: Instant,
+    request: ScoreRequest,
+) -> Result<Scored, RouteError> {
+    let route = first.route;
+    let has_second = route.lock().ready() > 1;
+    let spare = has_second.then(|| request.clone());
+    let refused = match route.run(&first, request, deadline).await {
+        Ok(reply) => return Ok(first.scored(reply, false, Duration::ZERO)),
+        Err(RouteError::Script(ScriptError::NotBegun(why))) => why,
+        Err(error) => return Err(error),
+    };
+    let Some(spare) = spare else {
+        return Err(ScriptError::NotBegun(refused).into());
+    };
+    let (avoid, waited) = (first.loan.serial, first.queued_for);
+    drop(first);
+    let second = match route.slot(ticket, Some(avoid), deadline).await {
+        // The other replicas went meanwhile: the first one's reason says more.
+        Err(RouteError::NoReadyReplicas) => return Err(ScriptError::NotBegun(refused).into()),
+        other => other?,
+    };
+    route.meter.count_retry();
+    tracing::debug!(service = %route.info.name, why = refused, "trying another replica");
+    let reply = route.run(&second, spare, deadline).await?;
+    Ok(second.scored(reply, true, waited))
+}
+
+fn failed(error: &RouteError) -> Outcome {
+    match error {
+        RouteError::NoReadyReplicas => Outcome::NotReady,
+        RouteError::Overloaded { .. } => Outcome::Overloaded,
+        RouteError::TimedOut { .. } => Outcome::TimedOut,
+        RouteError::Draining => Outcome::Elsewhere,
+        RouteError::Script(ScriptError::BadRequest(_)) => Outcome::Answered(4),
+        RouteError::Script(_) => Outcome::Answered(5),
     }
 }
 
