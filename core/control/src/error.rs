@@ -33,7 +33,10 @@ pub enum ControlError {
         violations: Vec<Violation>,
     },
     /// The model serves.
-    #[error("model `{model}` is used by service(s) {}; delete or update them first", names(users))]
+    #[error(
+        "model `{model}` is used by service(s) {}; delete or update them first",
+        names(users)
+    )]
     ModelInUse {
         /// The model.
         model: ModelId,

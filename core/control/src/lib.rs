@@ -9,12 +9,29 @@
 //! goes on serving until its successor is ready; a state is on the disk before
 //! anybody is told.
 
+mod capacity;
+mod care;
+mod check;
+mod control;
+mod deploy;
 mod error;
+mod keys;
+mod layout;
+mod live;
 mod local;
+mod log;
+mod operation;
 mod parts;
 mod request;
+mod restore;
+mod revision;
+mod rollout;
+mod running;
+pub mod snapshot;
+mod text;
 mod view;
 
+pub use control::Control;
 pub use error::ControlError;
 pub use local::{LocalDoor, LocalDoors};
 pub use parts::{Capacity, Parts};

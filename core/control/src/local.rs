@@ -13,8 +13,11 @@ pub trait LocalDoors: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot listen, naming the port.
-    async fn open(&self, route: Arc<Route>, port: Option<u16>)
-    -> Result<Box<dyn LocalDoor>, String>;
+    async fn open(
+        &self,
+        route: Arc<Route>,
+        port: Option<u16>,
+    ) -> Result<Box<dyn LocalDoor>, String>;
 }
 
 /// The open port of one local service; closes on drop.

@@ -7,8 +7,6 @@
 mod ignored;
 mod name;
 mod pack;
-#[cfg(test)]
-mod tests;
 mod unpack;
 mod walk;
 
@@ -151,7 +149,7 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }

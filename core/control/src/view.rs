@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use lusk_domain::{DeploymentStatus, ImageKey, RuntimeKind, ServiceRecord, ServiceState};
+use lusk_domain::{
+    DeploymentStatus, Failure, FailureCode, ImageKey, RuntimeKind, ServiceRecord, ServiceState,
+};
+
+use crate::live::Now;
 
 /// A service's record together with what is true in this moment.
 #[derive(Debug, Clone)]
@@ -19,4 +23,66 @@ pub struct ServiceView {
     pub local_address: Option<SocketAddr>,
     /// The environment's image; none for runtimes that need none.
     pub image: Option<ImageKey>,
+}
+
+impl ServiceView {
+    pub(crate) fn new(mut record: ServiceRecord, now: &Now) -> Self {
+        let replicas = now
+            .running
+            .as_ref()
+            .map_or(0, |running| running.route.replicas().len());
+        let available = u32::try_from(replicas).unwrap_or(u32::MAX);
+        let (state, error) = state(&record, now, available);
+        record.state = state;
+        if error.is_some() {
+            record.error.clone_from(&error);
+        }
+        let runtime = record.spec.runtime();
+        let door = now
+            .running
+            .as_ref()
+            .and_then(|running| running.door.as_ref());
+        Self {
+            state,
+            status: DeploymentStatus {
+                desired_replicas: record.spec.settings.initial_replicas(),
+                updated_replicas: if state == ServiceState::Transitioning {
+                    0
+                } else {
+                    available
+                },
+                available_replicas: available,
+                error,
+            },
+            runtime,
+            local_address: door.map(|door| door.address()),
+            image: record
+                .spec
+                .image_key()
+                .filter(|_| runtime == RuntimeKind::Python),
+            record,
+        }
+    }
+}
+
+/// The state now, and why it is not healthy.
+fn state(record: &ServiceRecord, now: &Now, available: u32) -> (ServiceState, Option<Failure>) {
+    if let Some((state, failure)) = &now.note {
+        return (*state, Some(failure.clone()));
+    }
+    match record.state {
+        ServiceState::Transitioning if now.operation.is_some() => {
+            (ServiceState::Transitioning, None)
+        }
+        _ if now.running.is_none() => (ServiceState::Failed, record.error.clone()),
+        _ if available == 0 => {
+            let message = format!(
+                "no replica of service `{}` answers its probe; new ones are being started",
+                record.spec.name
+            );
+            let failure = Failure::new(FailureCode::KubernetesDeploymentFailed, message);
+            (ServiceState::Unhealthy, Some(failure))
+        }
+        _ => (ServiceState::Healthy, None),
+    }
 }

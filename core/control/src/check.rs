@@ -1,0 +1,195 @@
+//! Rules of a request that need more than its fields: models, entry script,
+//! names that are reserved. All of them are checked, then reported together.
+
+use std::collections::BTreeSet;
+
+use lusk_domain::{
+    ComputeType, Entry, Environment, Model, ModelId, ResourceChange, ServiceSpec, SettingsChange,
+    Snapshot, Violation,
+};
+
+use crate::{
+    snapshot::Limits,
+    text::{count, size},
+};
+
+/// First parts of environment names that belong to curated environments.
+const RESERVED: [&str; 2] = ["Microsoft", "AzureML"];
+
+/// Extensions of entry scripts that a runtime is there for.
+const SCRIPTS: [&str; 3] = [".py", ".wasm", ".wat"];
+
+/// Whether the list itself is good, before any model is looked up.
+pub(crate) fn model_list(ids: &[ModelId]) -> Vec<Violation> {
+    if let Some(first_over) = ids.get(Model::MAX_PER_SERVICE) {
+        let message = format!(
+            "{} are given, at most {} fit in a service; the first one over is `{first_over}`",
+            count(ids.len() as u64, "model"),
+            Model::MAX_PER_SERVICE,
+        );
+        return vec![Violation::new("models", message)];
+    }
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<_> = ids.iter().filter(|id| !seen.insert(*id)).collect();
+    twice
+        .into_iter()
+        .map(|id| Violation::new("models", format!("`{id}` is given twice")))
+        .collect()
+}
+
+/// Rules of a whole specification; `models` are those of `spec` that exist.
+pub(crate) fn spec(spec: &ServiceSpec, models: &[Model]) -> Vec<Violation> {
+    let mut found = match &spec.entry {
+        Some(given) => entry(given),
+        None => no_code(models),
+    };
+    if spec.compute == (ComputeType::Local { port: Some(0) }) {
+        found.push(Violation::new(
+            "port",
+            "0 is not a port, expected 1 to 65535; leave it out for a free one",
+        ));
+    }
+    found
+}
+
+fn entry(entry: &Entry) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if !is_plain_relative(&entry.script) {
+        found.push(Violation::new(
+            "entryScript",
+            format!(
+                "`{}` is not a plain relative path in the snapshot",
+                entry.script
+            ),
+        ));
+    } else if !SCRIPTS.iter().any(|end| entry.script.ends_with(end)) {
+        found.push(Violation::new(
+            "entryScript",
+            format!(
+                "`{}` is no script that runs here, expected {}",
+                entry.script,
+                SCRIPTS.join(", ")
+            ),
+        ));
+    }
+    if let Some(folder) = &entry.source_directory
+        && (!is_plain_relative(folder) || folder.contains('/'))
+    {
+        found.push(Violation::new(
+            "sourceDirectory",
+            format!("`{folder}` is not the name of the snapshot's top folder"),
+        ));
+    }
+    over_limits(&entry.snapshot, &mut found);
+    environment(&entry.environment, &mut found);
+    found
+}
+
+fn over_limits(snapshot: &Snapshot, found: &mut Vec<Violation>) {
+    if snapshot.bytes > Limits::LIFTED.bytes {
+        let (seen, limit) = (size(snapshot.bytes), size(Limits::LIFTED.bytes));
+        found.push(Violation::new(
+            "snapshot",
+            format!("{seen} of files are over the limit of {limit}"),
+        ));
+    }
+    if snapshot.files > Limits::LIFTED.files {
+        found.push(Violation::new(
+            "snapshot",
+            format!(
+                "{} files are over the limit of {}",
+                snapshot.files,
+                Limits::LIFTED.files
+            ),
+        ));
+    }
+}
+
+fn environment(environment: &Environment, found: &mut Vec<Violation>) {
+    if let Some(name) = &environment.name
+        && let Some(reserved) = RESERVED.iter().find(|first| name.starts_with(**first))
+    {
+        found.push(Violation::new(
+            "environment.name",
+            format!("`{name}` is reserved: names that begin with `{reserved}` belong to curated environments"),
+        ));
+    }
+    let bad = |(key, value): &(&String, &String)| {
+        key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
+    };
+    for (key, _) in environment.environment_variables.iter().filter(bad) {
+        found.push(Violation::new(
+            "environment.environmentVariables",
+            format!(
+                "`{}` is not the name and value of a variable",
+                key.escape_debug()
+            ),
+        ));
+    }
+}
+
+/// Without an entry script exactly one ONNX file is served.
+fn no_code(models: &[Model]) -> Vec<Violation> {
+    const WAY_OUT: &str = "give an entry script (an inference config)";
+    let broken = match models {
+        [] => format!("a service needs a model or an entry script; register a model, or {WAY_OUT}"),
+        [model] => match no_code_model(model) {
+            Ok(()) => return Vec::new(),
+            Err(why) => format!(
+                "`{}` cannot be served without code: {why}; {WAY_OUT}",
+                model.id
+            ),
+        },
+        many => format!(
+            "{} models cannot be served without code, only one can; {WAY_OUT}",
+            many.len()
+        ),
+    };
+    vec![Violation::new("models", broken)]
+}
+
+fn no_code_model(model: &Model) -> Result<(), String> {
+    if let Some(framework) = model
+        .draft
+        .framework
+        .as_deref()
+        .filter(|word| *word != "Onnx")
+    {
+        return Err(format!("its framework is `{framework}`, expected `Onnx`"));
+    }
+    let onnx = model
+        .draft
+        .files
+        .iter()
+        .filter(|file| file.path.ends_with(".onnx"));
+    match onnx.count() {
+        1 => Ok(()),
+        other => Err(format!(
+            "it holds {} files that end in .onnx, expected 1",
+            other
+        )),
+    }
+}
+
+/// Lets the needs of a model that is served without code stand where the
+/// request is silent.
+pub(crate) fn with_needs_of(model: &Model, change: &SettingsChange) -> SettingsChange {
+    let needs = &model.draft.resource_requirements;
+    let wish = change.container_resource_requirements.unwrap_or_default();
+    let mut filled = change.clone();
+    filled.container_resource_requirements = Some(ResourceChange {
+        cpu: wish.cpu.or(needs.cpu),
+        memory_in_gb: wish.memory_in_gb.or(needs.memory_in_gb),
+        gpu: wish.gpu.or(needs.gpu),
+        ..wish
+    });
+    filled
+}
+
+fn is_plain_relative(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains(['\\', '\0'])
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..")
+}

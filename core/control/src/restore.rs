@@ -1,0 +1,155 @@
+//! What happens when the node starts: unfinished operations end, and every
+//! service that ever was healthy comes back as it last was.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{StreamExt, stream};
+use lusk_contract::Progress;
+use lusk_domain::{
+    Failure, FailureCode, Operation, OperationKind, ServiceName, ServiceRecord, ServiceState, Step,
+    StepOutcome,
+};
+
+use crate::{
+    Control, ControlError, deploy::unschedulable, operation, rollout, rollout::Rollout,
+    running::Numbers,
+};
+
+/// Services that start at a time.
+const RESTORED_AT_ONCE: usize = 8;
+
+impl Control {
+    /// Returns when every service is up or known to be down.
+    pub(crate) async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
+        let mut unfinished = self.end_deletes().await?;
+        let mut records = self.parts.records.services().await?;
+        for record in &mut records {
+            if let Some(operation) = unfinished.remove(&record.spec.name) {
+                self.fall_back(record, operation).await?;
+            }
+        }
+        for operation in unfinished.into_values() {
+            self.end_stopped(operation).await?;
+        }
+        let healthy = records
+            .into_iter()
+            .filter(|record| record.healthy_spec.is_some());
+        // Room is given in the order of names, so that a node that has less of it
+        // than before brings up the same services each time.
+        let (mut fitting, mut late) = (Vec::new(), Vec::new());
+        for record in healthy {
+            match self.ledger.hold(&record.spec.name, &record.spec.settings) {
+                Ok(()) => fitting.push(record),
+                Err(missing) => late.push((record, missing)),
+            }
+        }
+        for (record, missing) in late {
+            let failure = unschedulable(&record, &missing);
+            self.note_down(&record, ServiceState::Unschedulable, failure);
+        }
+        stream::iter(fitting)
+            .for_each_concurrent(RESTORED_AT_ONCE, |record| self.restore_one(record))
+            .await;
+        Ok(())
+    }
+
+    /// Ends deletes, whose records are gone already, and returns the newest of
+    /// the others by service.
+    async fn end_deletes(&self) -> Result<HashMap<ServiceName, Operation>, ControlError> {
+        let mut others: HashMap<ServiceName, Operation> = HashMap::new();
+        for operation in self.parts.records.unfinished_operations().await? {
+            if operation.kind == OperationKind::Delete {
+                let ended = operation::end(operation, None, &*self.parts.clock);
+                self.parts.records.put_operation(&ended).await?;
+                continue;
+            }
+            let newest = others.get(&operation.service);
+            if newest.is_some_and(|newest| newest.created_time >= operation.created_time) {
+                self.end_stopped(operation).await?;
+            } else if let Some(older) = others.insert(operation.service.clone(), operation) {
+                self.end_stopped(older).await?;
+            }
+        }
+        Ok(others)
+    }
+
+    async fn end_stopped(&self, operation: Operation) -> Result<(), ControlError> {
+        let ended = operation::end(operation, Some(stopped()), &*self.parts.clock);
+        Ok(self.parts.records.put_operation(&ended).await?)
+    }
+
+    /// The service of an operation that did not end is what it last was.
+    async fn fall_back(
+        &self,
+        record: &mut ServiceRecord,
+        operation: Operation,
+    ) -> Result<(), ControlError> {
+        record.error = Some(stopped());
+        record.updated_time = self.parts.clock.now();
+        record.state = match &record.healthy_spec {
+            Some(healthy) => {
+                record.spec = healthy.clone();
+                ServiceState::Healthy
+            }
+            None => ServiceState::Failed,
+        };
+        let ended = operation::end(operation, Some(stopped()), &*self.parts.clock);
+        Ok(self.parts.records.put_service(record, &ended).await?)
+    }
+
+    async fn restore_one(self: &Arc<Self>, record: ServiceRecord) {
+        let begun = self.parts.clock.now();
+        if let Err(failure) = self.bring_back(&record).await {
+            self.ledger.settle(&record.spec.name, None);
+            self.note_down(&record, ServiceState::Failed, failure);
+            return;
+        }
+        let milliseconds = self.parts.clock.now().duration_since(begun).as_millis();
+        tracing::info!(service = %record.spec.name, milliseconds, "service is restored");
+    }
+
+    async fn bring_back(self: &Arc<Self>, record: &ServiceRecord) -> Result<(), Failure> {
+        let found = self.find_models(&record.spec.models).await;
+        let models = found.map_err(|error| error.failure())?;
+        let numbers = Arc::new(Numbers::default());
+        let rollout = Rollout {
+            parts: &self.parts,
+            spec: &record.spec,
+            models: &models,
+            number: record.revision,
+            numbers: &numbers,
+            progress: &Quiet {
+                service: &record.spec.name,
+            },
+        };
+        let ready = rollout.bring_up().await.map_err(|failed| failed.failure)?;
+        let route = rollout::route(&ready, &record.spec, &record.keys);
+        let door = self.door(record, &route, None).await?;
+        self.switch(record, ready, route, door, numbers);
+        Ok(())
+    }
+
+    fn note_down(&self, record: &ServiceRecord, state: ServiceState, failure: Failure) {
+        let service = &record.spec.name;
+        tracing::error!(%service, error = %failure, "service is not restored");
+        self.live.note(service, Some((state, failure)));
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::new(
+        FailureCode::InternalServerError,
+        "the node stopped before the operation ended",
+    )
+}
+
+/// Events of a start that belongs to no operation.
+struct Quiet<'a> {
+    service: &'a ServiceName,
+}
+
+impl Progress for Quiet<'_> {
+    fn event(&self, step: Step, outcome: StepOutcome, text: &str) {
+        tracing::debug!(service = %self.service, ?step, ?outcome, text, "restoring");
+    }
+}

@@ -1,0 +1,295 @@
+//! From a specification to replicas that are ready: the steps of a deployment
+//! up to the moment where requests could be switched over. Nothing here is
+//! visible to callers of the service; dropped half way, it leaves nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use lusk_contract::{
+    ImageError, Progress, Replica, ReplicaPlan, Revision, ScriptSchema, ServiceLog, StartError,
+    StartErrorKind,
+};
+use lusk_domain::{
+    AuthMode, ComputeType, Entry, Failure, FailureCode, ImageKey, KeyPair, Model, RuntimeKind,
+    ServiceSpec, Settings, Step, StepOutcome,
+};
+use lusk_router::{Access, Limits, Route, RouteInfo};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    Parts, layout,
+    log::RevisionLog,
+    revision::{self, LaidOut},
+    running::{Numbers, RevisionFolder},
+    text::{count, gigabytes, rounded, short_digest, size},
+};
+
+/// Replicas of one service that start at a time.
+const STARTED_AT_ONCE: usize = 4;
+
+/// A step that failed, and why.
+#[derive(Debug)]
+pub(crate) struct StepFailed {
+    pub(crate) step: Step,
+    pub(crate) failure: Failure,
+}
+
+/// Lets a step's result say which step it was.
+fn at(step: Step) -> impl Fn(Failure) -> StepFailed {
+    move |failure| StepFailed { step, failure }
+}
+
+/// Replicas that are ready and do not serve yet.
+pub(crate) struct Ready {
+    pub(crate) revision: Arc<Revision>,
+    pub(crate) folder: RevisionFolder,
+    pub(crate) replicas: Vec<(u32, Arc<dyn Replica>)>,
+    /// What the script says of itself.
+    pub(crate) schema: ScriptSchema,
+    /// When the first replica was begun.
+    pub(crate) started: Instant,
+}
+
+/// One way up.
+pub(crate) struct Rollout<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) spec: &'a ServiceSpec,
+    pub(crate) models: &'a [Model],
+    pub(crate) number: u64,
+    pub(crate) numbers: &'a Numbers,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl Rollout<'_> {
+    /// Takes all steps but the switch. Room on the node is the caller's to reserve.
+    pub(crate) async fn bring_up(&self) -> Result<Ready, StepFailed> {
+        let log = RevisionLog::new(self.parts.logs.open(&self.spec.name));
+        let laid_out = self.lay_out(&log).await.map_err(at(Step::Snapshot))?;
+        if let (RuntimeKind::Python, Some(entry)) = (self.spec.runtime(), &self.spec.entry) {
+            self.image(entry).await.map_err(at(Step::Image))?;
+        }
+        let LaidOut {
+            revision, folder, ..
+        } = laid_out;
+        let prepared = self.parts.host.prepare(&revision, self.progress).await;
+        prepared.map_err(|error| StepFailed {
+            step: prepare_step(error.kind),
+            failure: self.not_started("cannot be started", &error, &log),
+        })?;
+        let started = Instant::now();
+        let replicas = self
+            .start(&revision, &log)
+            .await
+            .map_err(at(Step::Replicas))?;
+        let Some((_, first)) = replicas.first() else {
+            let message = format!("service `{}` asks for no replica at all", self.spec.name);
+            return Err(at(Step::Replicas)(Failure::new(
+                FailureCode::BadRequest,
+                message,
+            )));
+        };
+        Ok(Ready {
+            schema: first.schema().clone(),
+            revision,
+            folder,
+            replicas,
+            started,
+        })
+    }
+
+    async fn lay_out(&self, log: &Arc<RevisionLog>) -> Result<LaidOut, Failure> {
+        let log = Arc::clone(log) as Arc<dyn ServiceLog>;
+        let laid_out =
+            revision::lay_out(self.parts, self.spec, self.number, self.models, log).await?;
+        if let Some(held) = laid_out.unpacked {
+            let text = format!("{}, {}", count(held.files, "file"), size(held.bytes));
+            self.progress
+                .event(Step::Snapshot, StepOutcome::Done, &text);
+        }
+        Ok(laid_out)
+    }
+
+    async fn image(&self, entry: &Entry) -> Result<(), Failure> {
+        let key = ImageKey::of(&entry.environment);
+        let found = self
+            .parts
+            .images
+            .find(&key)
+            .await
+            .map_err(|e| no_image(&e))?;
+        if let Some(image) = found {
+            let text = format!(
+                "{} found in the local cache, nothing to build",
+                short_digest(&image.manifest)
+            );
+            self.progress.event(Step::Image, StepOutcome::Done, &text);
+            return Ok(());
+        }
+        let text = format!("building {}", key.repository());
+        self.progress
+            .event(Step::Image, StepOutcome::Running, &text);
+        let built = self.parts.images.build(&entry.environment).await;
+        let (image, remarks) = built.map_err(|e| no_image(&e))?;
+        for remark in remarks {
+            self.progress
+                .event(Step::Image, StepOutcome::Warning, &remark);
+        }
+        let text = format!("{} built", short_digest(&image.manifest));
+        self.progress.event(Step::Image, StepOutcome::Done, &text);
+        Ok(())
+    }
+
+    async fn start(
+        &self,
+        revision: &Arc<Revision>,
+        log: &RevisionLog,
+    ) -> Result<Vec<(u32, Arc<dyn Replica>)>, Failure> {
+        let wanted = self.spec.settings.initial_replicas();
+        let mut starts = stream::iter(0..wanted)
+            .map(|_| self.start_one(revision, log))
+            .buffer_unordered(STARTED_AT_ONCE);
+        let mut ready = Vec::new();
+        while let Some(started) = starts.next().await {
+            ready.push(started?);
+            let all = ready.len() == wanted as usize;
+            let outcome = if all {
+                StepOutcome::Done
+            } else {
+                StepOutcome::Running
+            };
+            let text = format!("{} of {wanted} ready", ready.len());
+            self.progress.event(Step::Replicas, outcome, &text);
+        }
+        ready.sort_by_key(|(number, _)| *number);
+        Ok(ready)
+    }
+
+    async fn start_one(
+        &self,
+        revision: &Arc<Revision>,
+        log: &RevisionLog,
+    ) -> Result<(u32, Arc<dyn Replica>), Failure> {
+        let plan = ReplicaPlan {
+            revision: Arc::clone(revision),
+            number: self.numbers.next(),
+        };
+        let number = plan.number;
+        let limit = start_limit(&self.spec.settings);
+        match timeout(limit, self.parts.host.start(plan)).await {
+            Ok(Ok(replica)) => Ok((number, replica)),
+            Ok(Err(error)) => {
+                Err(self.not_started(&format!("replica {number} did not start"), &error, log))
+            }
+            Err(_) => {
+                let message = format!(
+                    "service `{}`: replica {number} was not ready after {} s, the limit that \
+                     `livenessProbeRequirements` sets (initial delay + period × failure threshold)",
+                    self.spec.name,
+                    limit.as_secs(),
+                );
+                Err(with_log(
+                    Failure::new(FailureCode::DeploymentTimedOut, message),
+                    log,
+                ))
+            }
+        }
+    }
+
+    fn not_started(&self, what: &str, error: &StartError, log: &RevisionLog) -> Failure {
+        let code = match error.kind {
+            StartErrorKind::ModelNotSupported => FailureCode::ModelNotSupported,
+            StartErrorKind::Internal => FailureCode::InternalServerError,
+            _ => FailureCode::KubernetesDeploymentFailed,
+        };
+        let message = format!("service `{}`: {what}: {error}", self.spec.name);
+        let mut failure = Failure::new(code, message);
+        if code == FailureCode::KubernetesDeploymentFailed {
+            failure = failure.with_detail(
+                "CrashLoopBackOff",
+                format!("{what}; it was not tried again"),
+            );
+        }
+        // The kinds are spelled as the original spells its own.
+        failure = failure.with_detail(format!("{:?}", error.kind), &error.message);
+        failure.details.extend(error.details.iter().cloned());
+        with_log(failure, log)
+    }
+}
+
+fn prepare_step(kind: StartErrorKind) -> Step {
+    match kind {
+        StartErrorKind::ModelNotSupported => Step::Model,
+        _ => Step::Replicas,
+    }
+}
+
+fn with_log(failure: Failure, log: &RevisionLog) -> Failure {
+    let lines = log.last_lines();
+    if lines.is_empty() {
+        failure
+    } else {
+        failure.with_detail("ContainerLog", lines)
+    }
+}
+
+fn no_image(error: &ImageError) -> Failure {
+    let code = match error {
+        ImageError::Unsupported(_) => FailureCode::EnvironmentBuildFailed,
+        _ => FailureCode::StorageFailed,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// The longest that a replica may take to become ready: when the original's
+/// probe would have given it up.
+pub(crate) fn start_limit(settings: &Settings) -> Duration {
+    let probe = &settings.liveness;
+    let patience = u64::from(probe.period_seconds) * u64::from(probe.failure_threshold);
+    Duration::from_secs(u64::from(probe.initial_delay_seconds) + patience)
+}
+
+/// What the settings reserve, in words.
+pub(crate) fn reservation(settings: &Settings) -> String {
+    let replicas = settings.initial_replicas();
+    let each = &settings.resources;
+    format!(
+        "{} cores and {} reserved for {}",
+        rounded(each.cpu * f64::from(replicas)),
+        gigabytes((each.memory_in_gb * f64::from(replicas) * 1e9) as u64),
+        count(replicas, "replica")
+    )
+}
+
+/// The route that leads to replicas which are ready.
+pub(crate) fn route(ready: &Ready, spec: &ServiceSpec, keys: &KeyPair) -> Arc<Route> {
+    let settings = &spec.settings;
+    let variable = |name: &str| ready.revision.variables.get(name).cloned();
+    let info = RouteInfo {
+        name: spec.name.clone(),
+        limits: Limits {
+            scoring_timeout: Duration::from_millis(settings.scoring_timeout_ms.into()),
+            max_queue_wait: Duration::from_millis(settings.max_queue_wait_ms.into()),
+        },
+        cors: variable("AML_CORS_ORIGINS"),
+        schema: ready.schema.clone(),
+        version: variable("SERVICE_VERSION").unwrap_or_default(),
+        title: variable("SERVICE_NAME").unwrap_or_default(),
+        swagger_files: layout::swagger_files(&ready.revision.app_root, spec.entry.as_ref()),
+    };
+    let route = Route::new(info, access(spec, keys));
+    for (number, replica) in &ready.replicas {
+        route.add(*number, Arc::clone(replica), ready.revision.slots);
+    }
+    Arc::new(route)
+}
+
+/// Who may call a service; everybody a local one.
+pub(crate) fn access(spec: &ServiceSpec, keys: &KeyPair) -> Access {
+    Access {
+        mode: match spec.compute {
+            ComputeType::Aks => spec.settings.auth,
+            ComputeType::Local { .. } => AuthMode::None,
+        },
+        keys: keys.clone(),
+    }
+}

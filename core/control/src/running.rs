@@ -1,0 +1,109 @@
+//! A revision that serves: its route, its replicas and what they stand on.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use lusk_router::Route;
+use tokio::{runtime::Handle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::LocalDoor;
+
+/// How long requests that run may take to end when their route is closed.
+pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the files of a closed route are kept for requests that did not end:
+/// longer than any request may take.
+const LAST_REQUEST: Duration = Duration::from_secs(330);
+
+/// See the module. Everything stops when it is dropped.
+pub(crate) struct Running {
+    pub(crate) revision: u64,
+    pub(crate) route: Arc<Route>,
+    /// The port of a local service.
+    pub(crate) door: Option<Arc<dyn LocalDoor>>,
+    pub(crate) numbers: Arc<Numbers>,
+    /// Ends the care for its replicas.
+    pub(crate) care: CancellationToken,
+    pub(crate) _folder: RevisionFolder,
+}
+
+impl Running {
+    /// Closes the route and waits for its requests, at most [`DRAIN_LIMIT`];
+    /// says how many were left. Those go on and the folder stays until they end.
+    pub(crate) async fn retire(self: Arc<Self>) -> usize {
+        self.care.cancel();
+        if timeout(DRAIN_LIMIT, self.route.drain()).await.is_ok() {
+            self.forget_replicas();
+            return 0;
+        }
+        let left = self.route.status().busy;
+        tokio::spawn(async move {
+            // The folder goes with the last of these holders, done or not.
+            let _ = timeout(LAST_REQUEST, self.route.drain()).await;
+            self.forget_replicas();
+        });
+        left
+    }
+
+    /// Lets the replicas go although somebody may still hold the route.
+    fn forget_replicas(&self) {
+        for (number, _) in self.route.replicas() {
+            self.route.remove(number);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.care.cancel();
+    }
+}
+
+/// Numbers of replicas: no two of a service share one, not even of two revisions.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers(AtomicU32);
+
+impl Numbers {
+    pub(crate) fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The folder of a revision; removed with it.
+#[derive(Debug)]
+pub(crate) struct RevisionFolder(PathBuf);
+
+impl RevisionFolder {
+    /// Takes care of `path`, which need not be there yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for RevisionFolder {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        let remove = move || {
+            if let Err(error) = std::fs::remove_dir_all(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(folder = %path.display(), %error, "cannot remove a revision's folder");
+            }
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
