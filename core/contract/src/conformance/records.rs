@@ -542,7 +542,7 @@ async fn unfinished_operations_are_told(records: &dyn Records) {
     running.state = OperationState::Failed;
     records.put_operation(&running).await.expect("recorded");
     let unfinished = records.unfinished_operations().await.expect("a list");
-    assert_eq!(unfinished, [waiting.clone()]);
+    assert_eq!(unfinished, std::slice::from_ref(&waiting));
     let cancelled = Operation {
         state: OperationState::Cancelled,
         ..waiting

@@ -1,0 +1,398 @@
+//! The store: records and blobs under one lock, so that what a record names
+//! cannot be removed while it is written.
+
+use std::{
+    collections::HashSet,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lusk_contract::{ModelFilter, RecordError, Records};
+use lusk_domain::{
+    Digest, Model, ModelChange, ModelDraft, ModelId, Operation, ServiceName, ServiceRecord,
+};
+use uuid::Uuid;
+
+use crate::{
+    blobs::{BlobFolder, LocalBlobs},
+    db::{Change, Db, Purpose, Table},
+    files::private_folder,
+    models, operations, services,
+    space::is_full,
+};
+
+/// Version of the layout of records.
+const SCHEMA: u32 = 1;
+
+/// The record of the layout's version.
+const SCHEMA_KEY: &[u8] = b"!schema";
+
+/// What makes records of layout `n` from those of layout `n - 1`, at `n - 2`.
+const MIGRATIONS: [Migration; SCHEMA as usize - 1] = [];
+
+type Migration = fn(&Table, &mut Change) -> Result<(), RecordError>;
+
+/// How long content that no record names is kept: an upload is registered
+/// within this time.
+const UNNAMED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file or folder was not read or written.
+    #[error("`{}` cannot be used", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The records do not fit together; nothing was removed or changed.
+    #[error("the records in `{}` are damaged: {what}", path.display())]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A newer lusk wrote the records.
+    #[error("the records have layout {found}, this lusk knows layouts up to {known}")]
+    Newer {
+        /// The layout found.
+        found: u32,
+        /// The newest layout known.
+        known: u32,
+    },
+    /// The disk is full.
+    #[error("no space left on the device of the data folder")]
+    DiskFull,
+    /// The engine failed.
+    #[error("the store failed: {0}")]
+    Engine(String),
+}
+
+impl StoreError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        if is_full(&source) {
+            return Self::DiskFull;
+        }
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    pub(crate) fn engine(path: &Path, error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(source) => Self::io(path, source),
+            sled::Error::Corruption { .. } => Self::damaged(path, "sled finds its log corrupt"),
+            other => Self::Engine(other.to_string()),
+        }
+    }
+
+    /// The way out, for a person.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Damaged { path, .. } => Some(format!(
+                "nothing was removed. Keep a copy of `{0}`, then put back a backup of the data \
+                 folder, or start with empty records: mv '{0}' '{0}.damaged'",
+                path.display()
+            )),
+            Self::Newer { .. } => Some("start the newer lusk again, or another --data".to_owned()),
+            Self::DiskFull => Some("free space on the device and start again".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::DiskFull => Self::DiskFull,
+            other => Self::Engine(other.to_string()),
+        }
+    }
+}
+
+/// What a collection of garbage removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The records of a data folder. Clones share one store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    blobs: Arc<BlobFolder>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in the data folder `data`, or makes an empty one;
+    /// removes old content that no record names. Blocks on the disk.
+    ///
+    /// # Errors
+    /// A folder that cannot be used, records that are damaged or of a newer
+    /// lusk, a full disk.
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
+        let folder = |name| {
+            let path = data.join(name);
+            private_folder(&path)
+                .map_err(|error| StoreError::io(&path, error))
+                .map(|()| path)
+        };
+        let (meta, tmp) = (folder("meta")?, folder("tmp")?);
+        let blobs = BlobFolder::open(&folder("blobs")?, &tmp)
+            .map_err(|error| StoreError::io(&data.join("blobs"), error))?;
+        let db = Db::open(&meta, &tmp)?;
+        migrate(&db, &MIGRATIONS)?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                db,
+                blobs: Arc::new(blobs),
+            }),
+        };
+        let collected = store.inner.collect(Timestamp::now())?;
+        if collected.blobs > 0 {
+            tracing::info!(
+                blobs = collected.blobs,
+                bytes = collected.bytes,
+                "unnamed content removed"
+            );
+        }
+        Ok(store)
+    }
+
+    /// The blobs that the records name.
+    pub fn blobs(&self) -> LocalBlobs {
+        LocalBlobs::new(Arc::clone(&self.inner.blobs))
+    }
+
+    /// Removes blobs that no model and no service names and that nobody stored
+    /// or asked about for an hour.
+    ///
+    /// # Errors
+    /// Records or blobs that cannot be read.
+    pub async fn collect_garbage(&self) -> Result<Collected, RecordError> {
+        self.on_disk(|inner| inner.collect(Timestamp::now())).await
+    }
+
+    /// Runs `body` where it may block. It runs to its end even when the caller
+    /// stops waiting.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Inner) -> Result<T, RecordError> + Send + 'static,
+    ) -> Result<T, RecordError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || body(&inner))
+            .await
+            .map_err(|error| {
+                RecordError::Engine(format!("a call of the store was lost: {error}"))
+            })?
+    }
+}
+
+impl Inner {
+    fn collect(&self, now: Timestamp) -> Result<Collected, RecordError> {
+        let Ok(before) = now.checked_sub(UNNAMED_FOR) else {
+            return Ok(Collected::default());
+        };
+        self.db.hold(|table| {
+            let named = named_blobs(table)?;
+            let removed = self.blobs.remove_unnamed(&named, before);
+            removed.map_err(|error| RecordError::Engine(format!("content not listed: {error}")))
+        })
+    }
+
+    /// Removes those of `candidates` that no record names and nobody waits for.
+    fn drop_unnamed(&self, candidates: Vec<Digest>) -> Result<(), RecordError> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        self.db.hold(|table| {
+            let named = named_blobs(table)?;
+            for digest in candidates
+                .into_iter()
+                .filter(|digest| !named.contains(digest))
+            {
+                self.blobs.remove_if_unwanted(digest);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Every digest that a model or a service names.
+fn named_blobs(table: &Table) -> Result<HashSet<Digest>, RecordError> {
+    let mut named = models::named_blobs(table)?;
+    for record in services::list(table)? {
+        named.extend(services::snapshots(&record));
+    }
+    Ok(named)
+}
+
+fn migrate(db: &Db, migrations: &[Migration]) -> Result<(), StoreError> {
+    let known = migrations.len() as u32 + 1;
+    let found = db.read(|table| table.get::<u32>(SCHEMA_KEY))?;
+    match found {
+        Some(found) if found == known => return Ok(()),
+        Some(found) if found > known => return Err(StoreError::Newer { found, known }),
+        _ => {}
+    }
+    let mut layout = found.unwrap_or(known);
+    loop {
+        let step = migrations.get(layout as usize - 1);
+        db.write(Purpose::Grow, |table, change| {
+            if let Some(step) = step {
+                step(table, change)?;
+                layout += 1;
+            }
+            change.put(SCHEMA_KEY.to_vec(), &layout)
+        })?;
+        if layout == known {
+            return Ok(());
+        }
+    }
+}
+
+#[async_trait]
+impl Records for Store {
+    async fn register_model(&self, draft: ModelDraft) -> Result<Model, RecordError> {
+        self.on_disk(|inner| {
+            let model = inner.db.write(Purpose::Grow, |table, change| {
+                models::register(table, change, &inner.blobs, draft)
+            })?;
+            for file in &model.draft.files {
+                inner.blobs.delivered(file.digest);
+            }
+            Ok(model)
+        })
+        .await
+    }
+
+    async fn model(&self, id: &ModelId) -> Result<Option<Model>, RecordError> {
+        let id = id.clone();
+        self.on_disk(move |inner| inner.db.read(|table| models::get(table, &id)))
+            .await
+    }
+
+    async fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>, RecordError> {
+        let filter = filter.clone();
+        self.on_disk(move |inner| inner.db.read(|table| models::list(table, &filter)))
+            .await
+    }
+
+    async fn change_model(&self, id: &ModelId, change: ModelChange) -> Result<Model, RecordError> {
+        let id = id.clone();
+        self.on_disk(move |inner| {
+            inner.db.write(Purpose::Grow, |table, writes| {
+                models::change(table, writes, &id, change)
+            })
+        })
+        .await
+    }
+
+    async fn delete_model(&self, id: &ModelId) -> Result<(), RecordError> {
+        let id = id.clone();
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
+                models::delete(table, change, &id)
+            })?;
+            inner.drop_unnamed(unnamed)
+        })
+        .await
+    }
+
+    async fn put_service(
+        &self,
+        record: &ServiceRecord,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let (record, operation) = (record.clone(), operation.clone());
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Grow, |table, change| {
+                operations::put(table, change, &operation)?;
+                services::put(table, change, &inner.blobs, &record)
+            })?;
+            for digest in services::snapshots(&record) {
+                inner.blobs.delivered(digest);
+            }
+            inner.drop_unnamed(unnamed)
+        })
+        .await
+    }
+
+    async fn service(&self, name: &ServiceName) -> Result<Option<ServiceRecord>, RecordError> {
+        let name = name.clone();
+        self.on_disk(move |inner| inner.db.read(|table| services::get(table, &name)))
+            .await
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceRecord>, RecordError> {
+        self.on_disk(|inner| inner.db.read(services::list)).await
+    }
+
+    async fn delete_service(
+        &self,
+        name: &ServiceName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let (name, operation) = (name.clone(), operation.clone());
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
+                operations::put(table, change, &operation)?;
+                services::delete(table, change, &name)
+            })?;
+            inner.drop_unnamed(unnamed)
+        })
+        .await
+    }
+
+    async fn put_operation(&self, operation: &Operation) -> Result<(), RecordError> {
+        let operation = operation.clone();
+        self.on_disk(move |inner| {
+            inner.db.write(Purpose::Grow, |table, change| {
+                operations::put(table, change, &operation)
+            })
+        })
+        .await
+    }
+
+    async fn operation(&self, id: Uuid) -> Result<Option<Operation>, RecordError> {
+        self.on_disk(move |inner| inner.db.read(|table| operations::get(table, id)))
+            .await
+    }
+
+    async fn unfinished_operations(&self) -> Result<Vec<Operation>, RecordError> {
+        self.on_disk(|inner| inner.db.read(operations::unfinished))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;
