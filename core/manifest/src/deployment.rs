@@ -267,7 +267,8 @@ fn check_root_keys(reader: &mut Reader, top: Section<'_>, kind: Kind) {
         }
         let near =
             misplaced(key).or_else(|| nearest(key, known.iter().copied()).map(str::to_owned));
-        reader.unknown_key(entry, key, near.as_deref());
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        reader.unknown_key(entry, key, help);
     }
 }
 
@@ -339,12 +340,12 @@ fn resources(reader: &mut Reader, top: Section<'_>) -> Option<ResourceChange> {
         if RESOURCES.contains(&entry.key.as_str()) {
             continue;
         }
-        let near = match entry.key.as_str() {
+        let help = match entry.key.as_str() {
             // The wire has it here, the file at its top.
-            "gpu" => Some("gpuCores` at the top of the file, not `gpu"),
-            key => nearest(key, RESOURCES),
+            "gpu" => Some("did you mean `gpuCores`, at the top of the file?".to_owned()),
+            key => nearest(key, RESOURCES).map(|near| format!("did you mean `{near}`?")),
         };
-        reader.unknown_key(entry, &format!("{PATH}.{}", entry.key), near);
+        reader.unknown_key(entry, &section.path_of(&entry.key), help);
     }
     Some(ResourceChange {
         cpu: reader.number(section, "cpu"),

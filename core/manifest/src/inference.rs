@@ -126,13 +126,10 @@ fn from_root(
     let given = given_environment(reader, top, &folder, request);
     folder.report(reader);
     let script = script::check(reader, top, &folder);
+    // Read in any case, for what is wrong with the legacy keys themselves.
+    let legacy = legacy::environment(reader, top, &folder.base, request.service);
     let environment = match given {
-        Given::Nowhere => Some(legacy::environment(
-            reader,
-            top,
-            &folder.base,
-            request.service,
-        )),
+        Given::Nowhere => Some(legacy),
         Given::Here(environment) => environment.map(|environment| *environment),
     };
     let description = reader.text(top, "description");
@@ -177,7 +174,8 @@ fn check_root_keys(reader: &mut Reader, top: Section<'_>) {
         let key = entry.key.as_str();
         if !KNOWN.contains(&key) && !legacy.contains(&key) {
             let near = nearest(key, KNOWN.into_iter().chain(legacy));
-            reader.unknown_key(entry, key, near);
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            reader.unknown_key(entry, key, help);
         }
     }
 }

@@ -1,11 +1,9 @@
 //! JSON with line numbers. `serde_json` decides what is JSON and words the
 //! syntax errors; this walks the text once more to learn where things stand.
 
-use serde::de::IgnoredAny;
-
 use crate::{
     Place, Problem, Source,
-    node::{Entry, MAX_NODES, Node, Parsed, Value, shortened},
+    node::{Entry, MAX_DEPTH, MAX_NODES, Node, Parsed, Value, shortened},
 };
 
 /// Reads a JSON text.
@@ -16,22 +14,23 @@ pub(crate) fn parse(source: &Source) -> Result<Parsed, Problem> {
         message,
         help: None,
     };
-    // Also bounds the depth (to 128), which the walk below relies on.
-    serde_json::from_str::<IgnoredAny>(text)
+    // A whole value words more errors well than `IgnoredAny`, trailing commas
+    // and numbers out of range for example.
+    serde_json::from_str::<serde_json::Value>(text)
         .map_err(|error| refuse(format!("is not valid JSON: {error}")))?;
     let mut walk = Walk {
         source,
         rest: text,
         line: 1,
         nodes: 0,
+        depth: 0,
+        trouble: None,
         problems: Vec::new(),
     };
     let Some(root) = walk.value() else {
-        return Err(refuse(if walk.nodes > MAX_NODES {
-            format!("holds more than {MAX_NODES} values")
-        } else {
+        return Err(refuse(walk.trouble.unwrap_or_else(|| {
             format!("is not valid JSON near line {}", walk.line)
-        }));
+        })));
     };
     Ok(Parsed {
         root,
@@ -44,17 +43,26 @@ struct Walk<'a> {
     rest: &'a str,
     line: usize,
     nodes: usize,
+    depth: usize,
+    /// Which limit the text is over.
+    trouble: Option<String>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Walk<'a> {
-    /// The next value; `None` if there are too many, or if `serde_json` took
+    /// The next value; `None` if a limit is passed, or if `serde_json` took
     /// what this does not.
     fn value(&mut self) -> Option<Node> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
+            self.trouble = Some(format!("holds more than {MAX_NODES} values"));
             return None;
         }
+        if self.depth > MAX_DEPTH {
+            self.trouble = Some(format!("is nested deeper than {MAX_DEPTH} levels"));
+            return None;
+        }
+        self.depth += 1;
         self.skip_space();
         let place = self.source.line(self.line);
         let value = match self.rest.as_bytes().first()? {
@@ -66,6 +74,7 @@ impl<'a> Walk<'a> {
             },
             _ => self.literal()?,
         };
+        self.depth -= 1;
         Some(Node { place, value })
     }
 

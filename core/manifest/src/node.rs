@@ -6,6 +6,9 @@ use crate::{Place, Problem};
 /// definition a few hundred.
 pub(crate) const MAX_NODES: usize = 20_000;
 
+/// Deepest nesting; the files that are read here need five.
+pub(crate) const MAX_DEPTH: usize = 64;
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {

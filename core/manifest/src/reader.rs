@@ -97,6 +97,10 @@ impl Reader {
     /// The value if nothing was wrong, else everything that was.
     pub(crate) fn finish<T>(mut self, value: T) -> Result<Checked<T>, ManifestError> {
         self.name_idle_keys();
+        self.notices.sort_by_key(|notice| match notice.place {
+            Place::Line { line, .. } => line,
+            Place::File(_) | Place::Flag(_) => usize::MAX,
+        });
         if self.problems.is_empty() {
             Ok(Checked {
                 value,
@@ -171,7 +175,7 @@ impl Reader {
             Value::Number(text) => text
                 .parse::<f64>()
                 .ok()
-                .filter(|number| number.is_finite() && number.fract() == 0.0),
+                .filter(|number| number.fract() == 0.0 || number.is_infinite()),
             _ => None,
         };
         let Some(number) = whole else {
@@ -204,6 +208,10 @@ impl Reader {
         };
         match number {
             Some(number) if number.is_finite() => Some(number),
+            Some(number) if number.is_infinite() => {
+                let message = format!("{} is out of range", node.describe());
+                self.refuse(node, &of.path_of(key), message)
+            }
             _ => self.mistyped(node, &of.path_of(key), "a number"),
         }
     }
@@ -301,16 +309,17 @@ impl Reader {
                 }
             } else if !known.contains(&key) {
                 let near = nearest(key, known.iter().chain(idle).copied());
-                self.unknown_key(entry, &of.path_of(key), near);
+                let help = near.map(|near| format!("did you mean `{near}`?"));
+                self.unknown_key(entry, &of.path_of(key), help);
             }
         }
     }
 
-    pub(crate) fn unknown_key(&mut self, entry: &Entry, path: &str, near: Option<&str>) {
+    pub(crate) fn unknown_key(&mut self, entry: &Entry, path: &str, help: Option<String>) {
         self.notice(
             &entry.place,
             format!("unknown key `{}`, ignored as Azure does", shortened(path)),
-            near.map(|near| format!("did you mean `{near}`?")),
+            help,
         );
     }
 }

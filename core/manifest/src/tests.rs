@@ -15,13 +15,13 @@ pub(crate) fn report<T: std::fmt::Debug>(result: &Result<Checked<T>, ManifestErr
     };
     for notice in notices {
         writeln!(text, "warning: {notice}").unwrap();
-        for help in &notice.help {
+        if let Some(help) = &notice.help {
             writeln!(text, "   help: {help}").unwrap();
         }
     }
     for problem in problems {
         writeln!(text, "error: {problem}").unwrap();
-        for help in &problem.help {
+        if let Some(help) = &problem.help {
             writeln!(text, " help: {help}").unwrap();
         }
     }
@@ -96,7 +96,12 @@ fn duplicate_keys_are_named_with_both_lines() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let json = format!("{{\"computeType\":{}", "[".repeat(1_000_000));
+    let depth = 1_000_000;
+    let json = format!(
+        "{{\"computeType\":{}{}}}",
+        "[".repeat(depth),
+        "]".repeat(depth)
+    );
     insta::assert_snapshot!(
         deployment_report("d.json", &json),
         @"error: d.json: is not valid JSON: recursion limit exceeded at line 1 column 142"
@@ -104,14 +109,14 @@ fn deep_nesting_is_refused() {
     let yaml = format!("computeType: {}", "[".repeat(10_000));
     insta::assert_snapshot!(
         deployment_report("d.yml", &yaml),
-        @""
+        @"error: d.yml: is not valid YAML: recursion limit exceeded at line 1 column 269"
     );
     let blocks: String = (0..200)
         .map(|depth| format!("{}a:\n", " ".repeat(depth)))
         .collect();
     insta::assert_snapshot!(
         deployment_report("d.yml", &blocks),
-        @""
+        @"error: d.yml line 66: is nested deeper than 64 levels"
     );
 }
 

@@ -8,11 +8,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 use crate::{
     Place, Problem, Source,
     json::duplicate,
-    node::{Entry, MAX_NODES, Node, Parsed, Value},
+    node::{Entry, MAX_DEPTH, MAX_NODES, Node, Parsed, Value},
 };
-
-/// Deepest nesting; the files that are read here need five.
-const MAX_DEPTH: usize = 64;
 
 /// Reads a YAML text.
 pub(crate) fn parse(source: &Source) -> Result<Parsed, Problem> {

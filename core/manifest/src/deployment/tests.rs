@@ -120,22 +120,32 @@ fn all_violations_are_reported_together() {
   "maxQueueWaitMs": 99999999999,
   "namespace": "Team"
 }"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @r#"
+    error: deploymentconfig.json line 5: `autoScaler.minReplicas`: 0 is below the smallest value, 1
+    error: deploymentconfig.json line 6: `autoScaler.maxReplicas`: expected a whole number, found the number 2.5
+    error: deploymentconfig.json line 3: `numReplicas`: expected a whole number, found the text "three"
+    error: deploymentconfig.json line 16: `maxQueueWaitMs`: the number 99999999999 is over the largest value, 4294967295
+    error: deploymentconfig.json line 17: `namespace`: `Team` is not a namespace: 1 to 63 characters of a-z, 0-9 and -, no dash first or last
+    error: deploymentconfig.json line 11: `containerResourceRequirements.memoryInGB`: -1 is not a number over 0
+    error: deploymentconfig.json line 10: `containerResourceRequirements.cpuLimit`: 1 is below `cpu`, which is 2
+    error: deploymentconfig.json line 14: `tokenAuthEnabled`: key and token auth cannot both be on; leave out one of `authEnabled` and `tokenAuthEnabled`
+    error: deploymentconfig.json line 15: `scoringTimeoutMs`: 400000 ms is over the limit of 300000 ms
+    "#);
 }
 
 #[test]
 fn rules_between_fields_are_those_of_the_original() {
     insta::assert_snapshot!(
         report(&read(r#"{"computeType":"aks","autoScaler":{"minReplicas":2}}"#)),
-        @""
+        @r#"error: deploymentconfig.json line 1: `autoScaler.minReplicas`: given without enabling autoscaling; add `"autoscaleEnabled": true`"#
     );
     insta::assert_snapshot!(
         report(&read(r#"{"computeType":"aks","autoScaler":{"autoscaleEnabled":false}}"#)),
-        @""
+        @"error: deploymentconfig.json line 1: `autoScaler.autoscaleEnabled`: autoscaling is off, so `numReplicas` must be given"
     );
     insta::assert_snapshot!(
         report(&read("{\"computeType\":\"aks\",\n\"autoScaler\":{\"autoscaleEnabled\":true},\n\"numReplicas\":2}")),
-        @""
+        @"error: deploymentconfig.json line 3: `numReplicas`: 2 fixed replicas are given although autoscaling is on; leave out one of the two"
     );
 }
 
@@ -143,11 +153,17 @@ fn rules_between_fields_are_those_of_the_original() {
 fn a_value_of_the_wrong_type_hides_no_other_complaint() {
     let text =
         r#"{"computeType":"aks","numReplicas":true,"autoScaler":{"autoscaleEnabled":false}}"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @"error: deploymentconfig.json line 1: `numReplicas`: expected a whole number, found `true`");
     let text = r#"{"computeType":"aks","autoScaler":{"autoscaleEnabled":"yes","minReplicas":9,"maxReplicas":2}}"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @r#"
+    error: deploymentconfig.json line 1: `autoScaler.autoscaleEnabled`: expected true or false, found the text "yes"
+    error: deploymentconfig.json line 1: `autoScaler.minReplicas`: 9 is over `autoScaler.maxReplicas`, which is 2
+    "#);
     let text = r#"{"computeType":"aks","autoScaler":[],"keys":1}"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @r"
+    error: deploymentconfig.json line 1: `autoScaler`: expected a mapping, found a list
+    error: deploymentconfig.json line 1: `keys`: expected a mapping, found the number 1
+    ");
 }
 
 #[test]
@@ -164,18 +180,33 @@ fn unknown_keys_warn_with_the_nearest_name() {
   "containerResourceRequirements": { "gpu": 1, "memoryInGb": 2 },
   "colour": "blue"
 }"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @r"
+    warning: deploymentconfig.json line 6: unknown key `autoScaler.minReplica`, ignored as Azure does
+       help: did you mean `minReplicas`?
+    warning: deploymentconfig.json line 8: unknown key `minReplicas`, ignored as Azure does
+       help: did you mean `autoScaler.minReplicas`?
+    warning: deploymentconfig.json line 9: unknown key `aadAuthEnabled`, ignored as Azure does
+       help: did you mean `tokenAuthEnabled`?
+    warning: deploymentconfig.json line 10: unknown key `containerResourceRequirements.gpu`, ignored as Azure does
+       help: did you mean `gpuCores`, at the top of the file?
+    warning: deploymentconfig.json line 10: unknown key `containerResourceRequirements.memoryInGb`, ignored as Azure does
+       help: did you mean `memoryInGB`?
+    warning: deploymentconfig.json line 11: unknown key `colour`, ignored as Azure does
+    ");
 }
 
 #[test]
 fn keys_without_effect_are_named_once() {
     insta::assert_snapshot!(
         report(&read(r#"{"computeType":"local","port":1,"cname":"x","authEnabled":true,"sslEnabled":false}"#)),
-        @""
+        @"warning: deploymentconfig.json: accepted without effect here: `cname`, `authEnabled`"
     );
     insta::assert_snapshot!(
         report(&read(r#"{"computeType":"aci","location":"westeurope","numReplicas":2}"#)),
-        @""
+        @r"
+    warning: deploymentconfig.json line 1: computeType `aci` is served as one replica behind the router, without keys unless `authEnabled` is true
+    warning: deploymentconfig.json: accepted without effect here: `location`, `numReplicas`
+    "
     );
 }
 
@@ -189,10 +220,19 @@ fn aci_is_one_replica_without_keys() {
 
 #[test]
 fn compute_types_are_checked() {
-    insta::assert_snapshot!(report(&read("{}")), @"");
-    insta::assert_snapshot!(report(&read(r#"{"computeType":"ask"}"#)), @"");
-    insta::assert_snapshot!(report(&read(r#"{"computeType":"AksEndpoint"}"#)), @"");
-    insta::assert_snapshot!(report(&read(r#"{"computeType":"local","port":65536}"#)), @"");
+    insta::assert_snapshot!(report(&read("{}")), @r#"
+    error: deploymentconfig.json line 1: `computeType` is missing
+     help: add `"computeType": "aks"` (with keys) or `"local"` (a port for debugging)
+    "#);
+    insta::assert_snapshot!(report(&read(r#"{"computeType":"ask"}"#)), @r"
+    error: deploymentconfig.json line 1: unknown compute type `ask`: expected aks, aci, aksendpoint or local
+     help: did you mean `aks`?
+    ");
+    insta::assert_snapshot!(report(&read(r#"{"computeType":"AksEndpoint"}"#)), @r#"
+    error: deploymentconfig.json line 1: computeType `aksendpoint`: endpoints with versions come in a later release
+     help: use `"computeType": "aks"` for a service without versions
+    "#);
+    insta::assert_snapshot!(report(&read(r#"{"computeType":"local","port":65536}"#)), @"error: deploymentconfig.json line 1: `port`: 65536 is over the largest port, 65535");
 }
 
 #[test]
@@ -227,7 +267,10 @@ fn flags_are_named_where_they_are_wrong() {
         ),
         Override::new("numReplicas", "--num-replicas", Scalar::Number("0".into())),
     ];
-    insta::assert_snapshot!(report(&deployment(Some(&source), &flags)), @"");
+    insta::assert_snapshot!(report(&deployment(Some(&source), &flags)), @r"
+    error: --num-replicas: `numReplicas`: 0 is below the smallest value, 1
+    error: --cpu-cores-limit: `containerResourceRequirements.cpuLimit`: 0.5 is below `cpu`, which is 1
+    ");
 }
 
 #[test]
@@ -244,6 +287,6 @@ fn without_a_file_the_type_is_aks() {
 #[test]
 fn a_lone_secondary_key_is_not_used() {
     let text = r#"{"computeType":"aks","keys":{"secondaryKey":"s"}}"#;
-    insta::assert_snapshot!(report(&read(text)), @"");
+    insta::assert_snapshot!(report(&read(text)), @"warning: deploymentconfig.json line 1: `keys.secondaryKey` is ignored without `keys.primaryKey`, as Azure does");
     assert_eq!(read(text).unwrap().value.secondary_key, None);
 }

@@ -133,25 +133,52 @@ fn the_checks_come_in_the_order_of_the_original() {
     "python": { "condaDependencies": { "dependencies": ["numpy", 3] } }
   }
 }"#;
-    insta::assert_snapshot!(project.report(text), @"");
+    insta::assert_snapshot!(project.report(text), @r#"
+    warning: inferenceconfig.json line 3: `runtime` is deprecated
+       help: leave it out: Python is the default
+    warning: inferenceconfig.json line 4: `cudaVersion` is deprecated
+       help: use `environment.docker.baseImage`
+    warning: inferenceconfig.json line 5: `condaFile` is deprecated
+       help: use `environment.python.condaDependencies`
+    warning: inferenceconfig.json line 7: environment name `AzureML-x` begins with Microsoft or AzureML, which Azure keeps for its own
+    warning: inferenceconfig.json line 9: the conda dependencies lack `azureml-defaults`, which Azure needs to serve (lusk does not)
+    error: inferenceconfig.json line 1: `entryScript` is missing
+     help: add `"entryScript": "score.py"`, or give --entry-script
+    error: inferenceconfig.json line 6: `environment` cannot be given together with `runtime`, `condaFile`, `cudaVersion`
+     help: move their meaning into `environment` and remove them
+    error: inferenceconfig.json line 9: `environment.python.condaDependencies.dependencies[1]`: expected a package or a mapping with `pip`, found the number 3
+    error: inferenceconfig.json line 8: `environment.docker`: `baseImage` and `baseDockerfile` are given, at most one of them can be
+    error: inferenceconfig.json line 2: `sourceDirectory`: `none` does not exist
+    error: inferenceconfig.json line 3: `runtime`: unknown value `java`, expected one of python, spark-py, python-slim
+    error: inferenceconfig.json line 4: `cudaVersion`: unknown value `12`, expected one of 9.0, 9.1, 10.0
+    error: inferenceconfig.json line 5: `condaFile`: [folder]/none/missing.yml: no such file
+    "#);
 }
 
 #[test]
 fn scripts_that_cannot_be_imported_are_refused() {
     let project = Project::new();
-    for (script, snapshot) in [
-        ("missing.py", "missing"),
-        ("src", "folder"),
-        ("script.sh", "extension"),
-        ("1st.py", "digit"),
-        ("class.py", "keyword"),
-        ("score.js", "javascript"),
-    ] {
-        insta::assert_snapshot!(
-            snapshot,
-            project.report(&format!(r#"{{"entryScript":"{script}"}}"#))
-        );
-    }
+    let scripts = [
+        "missing.py",
+        "src",
+        "script.sh",
+        "1st.py",
+        "class.py",
+        "score.js",
+    ];
+    let reports = scripts.map(|script| project.report(&format!(r#"{{"entryScript":"{script}"}}"#)));
+    insta::assert_snapshot!(reports.concat(), @r"
+    error: inferenceconfig.json line 1: `entryScript`: `missing.py` does not exist
+    error: inferenceconfig.json line 1: `entryScript`: `src` is a folder
+    error: inferenceconfig.json line 1: `entryScript`: `src` must end in .py, .wasm or .wat
+    error: inferenceconfig.json line 1: `entryScript`: `script.sh` must end in .py, .wasm or .wat
+    error: inferenceconfig.json line 1: `entryScript`: `1st` is not a Python identifier, so the script cannot be imported
+     help: use letters, digits and _, not a digit first
+    error: inferenceconfig.json line 1: `entryScript`: `class` is a Python keyword, so the script cannot be imported
+     help: use letters, digits and _, not a digit first
+    error: inferenceconfig.json line 1: `entryScript`: `score.js` does not exist
+    error: inferenceconfig.json line 1: `entryScript`: `score.js` must end in .py, .wasm or .wat; JavaScript comes in a later release
+    ");
     assert_eq!(project.report(r#"{"entryScript":"module.wat"}"#), "");
 }
 
@@ -160,7 +187,10 @@ fn a_script_outside_the_source_directory_is_refused() {
     let project = Project::new();
     insta::assert_snapshot!(
         project.report(r#"{"entryScript":"../score.py","sourceDirectory":"src"}"#),
-        @""
+        @r"
+    error: inferenceconfig.json line 1: `entryScript`: `../score.py` lies outside the source directory [folder]/src
+     help: only what is in the source directory is deployed
+    "
     );
 }
 
@@ -177,7 +207,22 @@ fn legacy_keys_become_an_environment() {
   "baseImageRegistry": "host.example",
   "cudaVersion": "10.0"
 }"#;
-    insta::assert_snapshot!(project.report(text), @"");
+    insta::assert_snapshot!(project.report(text), @r"
+    warning: inferenceconfig.json line 3: `runtime` is deprecated
+       help: leave it out: Python is the default
+    warning: inferenceconfig.json line 4: `condaFile` is deprecated
+       help: use `environment.python.condaDependencies`
+    warning: inferenceconfig.json line 5: `extraDockerfileSteps` is deprecated
+       help: use `environment.docker.baseDockerfile`
+    warning: inferenceconfig.json line 6: `enableGpu` is deprecated
+       help: use `gpuCores` of the deployment config
+    warning: inferenceconfig.json line 7: `baseImage` is deprecated
+       help: use `environment.docker.baseImage`
+    warning: inferenceconfig.json line 8: `baseImageRegistry` is deprecated
+       help: use `environment.docker.baseImageRegistry`
+    warning: inferenceconfig.json line 9: `cudaVersion` is deprecated
+       help: use `environment.docker.baseImage`
+    ");
     let environment = project.read(text).unwrap().value.environment;
     assert_eq!(environment.name.as_deref(), Some("digits-env"));
     assert_eq!(
@@ -209,7 +254,10 @@ fn a_reference_to_a_registered_environment_is_for_later() {
     let project = Project::new();
     insta::assert_snapshot!(
         project.report(r#"{"entryScript":"score.py","environment":{"name":"e1","version":"2"}}"#),
-        @""
+        @r"
+    error: inferenceconfig.json line 1: `environment` refers to the registered environment `e1`; registered environments come in a later release
+     help: write the whole definition under `environment`, or give --environment-directory
+    "
     );
 }
 
@@ -232,7 +280,10 @@ fn a_conda_file_named_by_path_is_read_in() {
         "dependencies: [[1]]\nprefix: /x\n",
     )
     .unwrap();
-    insta::assert_snapshot!(project.report(text), @"");
+    insta::assert_snapshot!(project.report(text), @r"
+    warning: [folder]/conda.yml: accepted without effect here: `prefix`
+    error: [folder]/conda.yml line 1: `dependencies[0]`: expected a package or a mapping with `pip`, found a list
+    ");
 }
 
 #[test]
@@ -297,5 +348,12 @@ fn unknown_keys_are_warnings() {
     let project = Project::new();
     let text = r#"{"entryScript":"score.py","entryscript":"x","colour":1,
  "environment":{"name":"e","phyton":{},"docker":{"sharedVolumes":true,"shmSize":"8g"},"databricks":{"jarLibraries":["x"]}}}"#;
-    insta::assert_snapshot!(project.report(text), @"");
+    insta::assert_snapshot!(project.report(text), @r"
+    warning: inferenceconfig.json line 1: unknown key `entryscript`, ignored as Azure does
+       help: did you mean `entryScript`?
+    warning: inferenceconfig.json line 1: unknown key `colour`, ignored as Azure does
+    warning: inferenceconfig.json line 2: unknown key `environment.phyton`, ignored as Azure does
+       help: did you mean `python`?
+    warning: inferenceconfig.json: accepted without effect here: `environment.databricks`, `environment.docker.shmSize`
+    ");
 }
