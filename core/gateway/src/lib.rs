@@ -1,1 +1,23 @@
-//! Room.
+//! The front door: HTTP in, calls of the rooms below out.
+//!
+//! [`serve_scoring`] is the way of callers to their services, [`Doors`] opens the
+//! ports of local services. Who may run when is `lusk-router`'s decision, what a
+//! service is `lusk-control`'s. All mapping from errors to HTTP stands in `problem`.
+//!
+//! Invariants: every error of a door is answered with a JSON body and the ids of the
+//! request; what a caller sends is bounded in size, in time and in number.
+
+mod auth;
+mod body;
+mod cors;
+mod headers;
+mod listener;
+mod local;
+mod paths;
+mod problem;
+mod score;
+mod swagger;
+
+pub use listener::ListenerOptions;
+pub use local::Doors;
+pub use score::{ScoringOptions, serve_scoring};

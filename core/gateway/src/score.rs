@@ -1,0 +1,320 @@
+//! The scoring door: from a request to a script's answer.
+
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body_util::Full;
+use hyper::{Request, body::Incoming};
+use lusk_contract::{ScoreRequest, ScriptKind};
+use lusk_router::{Route, RouteError, Router, Scored};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth,
+    body::{BodyLimits, Budget, Upload},
+    cors::{self, Cors},
+    headers::{self, Ids},
+    listener::{self, Answer, ListenerOptions, MAX_HEADER_BYTES},
+    paths::{self, Resource, Target},
+    problem::{Problem, Reply},
+    swagger,
+};
+
+/// Bounds of a scoring door.
+#[derive(Debug, Clone)]
+pub struct ScoringOptions {
+    /// Connections.
+    pub listener: ListenerOptions,
+    /// Bytes of one request's body; over it the answer is 413.
+    pub max_body_bytes: usize,
+    /// Bytes of all bodies that are being read or scored; over it the answer is 503.
+    pub max_buffered_bytes: usize,
+    /// Silence in the middle of a body after which the answer is 408.
+    pub body_timeout: Duration,
+}
+
+impl Default for ScoringOptions {
+    /// Bodies of 100 MB (10^6 bytes each, as all sizes of the original's service are
+    /// counted here), 512 MiB of them at a time, 30 s of silence.
+    fn default() -> Self {
+        Self {
+            listener: ListenerOptions::default(),
+            max_body_bytes: 100 * 1_000 * 1_000,
+            max_buffered_bytes: 512 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ScoringOptions {
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        BodyLimits {
+            max_bytes: self.max_body_bytes,
+            silence: self.body_timeout,
+            budget: Arc::new(Budget::new(self.max_buffered_bytes)),
+        }
+    }
+}
+
+/// Serves all services of a router until `shutdown`, then lets requests under way end.
+///
+/// # Errors
+/// The listener is of no use.
+pub async fn serve_scoring(
+    listener: TcpListener,
+    router: Arc<Router>,
+    options: ScoringOptions,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let door = Arc::new(ScoringDoor {
+        router,
+        limits: options.body_limits(),
+    });
+    let rest = listener::accept(listener, door, &options.listener, shutdown).await?;
+    rest.end().await;
+    Ok(())
+}
+
+struct ScoringDoor {
+    router: Arc<Router>,
+    limits: BodyLimits,
+}
+
+impl Door for ScoringDoor {
+    const NEEDS_KEY: bool = true;
+
+    fn limits(&self) -> &BodyLimits {
+        &self.limits
+    }
+
+    fn target<'a>(&self, path: &'a str) -> Option<Target<'a>> {
+        paths::scoring(path)
+    }
+
+    fn route(&self, name: &str) -> Option<Arc<Route>> {
+        self.router.route(name)
+    }
+}
+
+/// What the doors that score differ in.
+pub(crate) trait Door: Send + Sync + 'static {
+    /// Whether callers must have a key, where the service asks for one.
+    const NEEDS_KEY: bool;
+
+    /// Bounds of bodies.
+    fn limits(&self) -> &BodyLimits;
+
+    /// What a path is about.
+    fn target<'a>(&self, path: &'a str) -> Option<Target<'a>>;
+
+    /// The way to a service now.
+    fn route(&self, name: &str) -> Option<Arc<Route>>;
+}
+
+impl<D: Door> Answer for D {
+    /// What every answer has in common: ids, a bound of the headers, an answer even
+    /// when something panics, and an end for a body that nobody read.
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let ids = Ids::of(&parts.headers);
+        let mut upload = Upload::new(body, &parts.headers);
+        let reply = AssertUnwindSafe(reply(self, parts, &ids, &mut upload));
+        let mut reply = reply.catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(request = ?ids.request(), "a panic while a request was answered");
+            Problem::internal().into_reply()
+        });
+        upload.discard(self.limits());
+        ids.add_to(reply.headers_mut());
+        reply
+    }
+}
+
+async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) -> Reply {
+    let size = headers::size(&parts.headers);
+    if size > MAX_HEADER_BYTES {
+        return Problem::headers_too_large(size, MAX_HEADER_BYTES).into_reply();
+    }
+    let uri = parts.uri.clone();
+    let (name, prefix, resource) = match door.target(uri.path()) {
+        None => return Problem::not_found().into_reply(),
+        Some(Target::RouterHealth) => return router_health(&parts.method),
+        Some(Target::Service {
+            name,
+            prefix,
+            resource,
+        }) => (name, prefix, resource),
+    };
+    let Some(route) = door.route(name) else {
+        return Problem::not_found().into_reply();
+    };
+    let request = ServiceRequest {
+        door,
+        name,
+        prefix,
+        resource,
+        ids,
+    };
+    request.reply(route, parts, upload).await
+}
+
+fn router_health(method: &Method) -> Reply {
+    if method == Method::GET || method == Method::HEAD {
+        return text(StatusCode::OK, "Healthy");
+    }
+    Problem::method_not_allowed("GET, HEAD").into_reply()
+}
+
+/// A request that has found its service.
+struct ServiceRequest<'a, D> {
+    door: &'a D,
+    name: &'a str,
+    prefix: &'a str,
+    resource: Resource,
+    ids: &'a Ids,
+}
+
+impl<D: Door> ServiceRequest<'_, D> {
+    async fn reply(&self, route: Arc<Route>, parts: Parts, upload: &mut Upload) -> Reply {
+        let origins = route.info().cors.as_deref();
+        let cors = Cors::of(origins, &parts.method, &parts.headers);
+        let mut reply = match self.answer(route, parts, upload).await {
+            Ok(reply) => reply,
+            Err(problem) => problem.into_reply(),
+        };
+        cors.add_to(reply.headers_mut());
+        reply
+    }
+
+    async fn answer(
+        &self,
+        route: Arc<Route>,
+        parts: Parts,
+        upload: &mut Upload,
+    ) -> Result<Reply, Problem> {
+        if !self.resource.takes(&parts.method) {
+            return Err(Problem::method_not_allowed(self.resource.methods()));
+        }
+        if self.answers_options(&route, &parts) {
+            return Ok(text(StatusCode::OK, ""));
+        }
+        let is_open = !D::NEEDS_KEY || self.resource == Resource::Health;
+        if !is_open && !auth::is_allowed(&route.access(), &parts.headers) {
+            return Err(Problem::unauthorized());
+        }
+        if let Some(name) = self.ids.too_long() {
+            return Err(Problem::id_too_long(name));
+        }
+        match self.resource {
+            Resource::Health => Ok(service_health(&route)),
+            Resource::Swagger => {
+                let document = swagger::document(route.info(), self.prefix, parts.uri.query());
+                Ok(json(document.await?))
+            }
+            Resource::Score => {
+                let held = upload.read(self.door.limits()).await?;
+                let request = score_request(parts, held.bytes.clone());
+                reply_of(self.score(route, request).await?)
+            }
+        }
+    }
+
+    /// OPTIONS is answered here, without a key, for browsers ask without one. A raw
+    /// script answers its own, with a key, unless CORS is configured and asked about.
+    fn answers_options(&self, route: &Route, parts: &Parts) -> bool {
+        if parts.method != Method::OPTIONS {
+            return false;
+        }
+        let info = route.info();
+        let is_for_script = self.resource == Resource::Score && info.schema.kind == ScriptKind::Raw;
+        let is_for_cors = info.cors.is_some() && cors::is_preflight(&parts.method, &parts.headers);
+        !is_for_script || is_for_cors
+    }
+
+    /// Scores; on the successor, when the route was replaced since it was looked up.
+    async fn score(&self, route: Arc<Route>, request: ScoreRequest) -> Result<Scored, Problem> {
+        let result = match route.turn().await {
+            Err(RouteError::Draining) => {
+                let next = self.door.route(self.name).ok_or_else(Problem::not_found)?;
+                next.score(request).await
+            }
+            Err(error) => Err(error),
+            Ok(turn) => turn.score(request).await,
+        };
+        result.map_err(|error| {
+            let service = &route.info().name;
+            tracing::debug!(%service, request = ?self.ids.request(), %error, "no answer");
+            Problem::of_route(service, &error)
+        })
+    }
+}
+
+fn score_request(parts: Parts, body: Bytes) -> ScoreRequest {
+    ScoreRequest {
+        method: parts.method,
+        target: match parts.uri.query() {
+            Some(query) => format!("/score?{query}"),
+            None => "/score".to_owned(),
+        },
+        headers: headers::for_script(parts.headers),
+        body,
+    }
+}
+
+/// A script's answer as the caller sees it. Its 500 becomes 502, as in the original,
+/// so that 500 is always a fault of the server itself.
+fn reply_of(scored: Scored) -> Result<Reply, Problem> {
+    let from = scored.reply;
+    let failed = from.function_failed || from.status.is_server_error();
+    let status = match from.status {
+        StatusCode::INTERNAL_SERVER_ERROR => StatusCode::BAD_GATEWAY,
+        status if status.is_informational() => return Err(Problem::no_answer_status(status)),
+        status => status,
+    };
+    let mut reply = Response::new(Full::new(from.body));
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers::from_script(from.headers);
+    let headers = reply.headers_mut();
+    headers::add_function_failed(headers, failed);
+    if let Some(time) = from.run_time {
+        headers::add_execution_time(headers, time);
+    }
+    if scored.retried {
+        headers::add_retried(headers);
+    }
+    Ok(reply)
+}
+
+/// Told from the route's books: a script at work does not delay it.
+fn service_health(route: &Route) -> Reply {
+    if route.status().ready_replicas > 0 {
+        return text(StatusCode::OK, "Healthy");
+    }
+    Problem::of_route(&route.info().name, &RouteError::NoReadyReplicas).into_reply()
+}
+
+fn text(status: StatusCode, text: &'static str) -> Reply {
+    with_type(
+        status,
+        "text/plain; charset=utf-8",
+        Bytes::from_static(text.as_bytes()),
+    )
+}
+
+fn json(document: Bytes) -> Reply {
+    with_type(StatusCode::OK, "application/json", document)
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers::add_function_failed(headers, false);
+    reply
+}
+
+#[cfg(test)]
+mod tests;
