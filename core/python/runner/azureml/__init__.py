@@ -1,0 +1,1 @@
+"""The parts of the Azure ML packages that entry scripts use."""

@@ -1,0 +1,1 @@
+"""The scoring server's interface for entry scripts."""

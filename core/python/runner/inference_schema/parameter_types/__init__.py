@@ -1,0 +1,1 @@
+"""Types of parameters, each given by a sample."""

@@ -1,0 +1,227 @@
+"""Sessions over `wasi:nn`."""
+
+import os
+
+import numpy
+from componentize_py_types import Err
+from wit_world.imports import graph, model_info, tensor
+from wit_world.imports.errors import ErrorCode
+
+from onnxruntime._options import SessionOptions
+from onnxruntime._signature import read_signature
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+_PROVIDER = "CPUExecutionProvider"
+
+# What the host's tensors are in numpy; bool travels as one byte each.
+_TENSOR_TYPES = {
+    "float32": tensor.TensorType.FP32,
+    "float64": tensor.TensorType.FP64,
+    "int32": tensor.TensorType.I32,
+    "int64": tensor.TensorType.I64,
+    "uint8": tensor.TensorType.U8,
+    "bool": tensor.TensorType.U8,
+}
+_DTYPES = {
+    tensor.TensorType.FP32: "float32",
+    tensor.TensorType.FP64: "float64",
+    tensor.TensorType.I32: "int32",
+    tensor.TensorType.I64: "int64",
+    tensor.TensorType.U8: "uint8",
+}
+_KINDS = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+_KIND_NAMES = {name: kind for kind, name in _KINDS.items()}
+_ERRORS = {
+    ErrorCode.INVALID_ARGUMENT: errors.InvalidArgument,
+    ErrorCode.INVALID_ENCODING: errors.InvalidProtobuf,
+    ErrorCode.NOT_FOUND: errors.NoSuchFile,
+    ErrorCode.UNSUPPORTED_OPERATION: errors.NotImplemented,
+}
+
+
+class NodeArg:
+    """Name, type and shape of an input or output."""
+
+    __slots__ = ("name", "type", "shape")
+
+    def __init__(self, name, kind, shape):
+        self.name = name
+        self.type = kind
+        self.shape = shape
+
+    def __repr__(self):
+        return f"NodeArg(name='{self.name}', type='{self.type}', shape={self.shape})"
+
+
+class InferenceSession:
+    """A loaded model."""
+
+    def __init__(
+        self,
+        path_or_bytes,
+        sess_options=None,
+        providers=None,
+        provider_options=None,
+        **_options,
+    ):
+        self._options = sess_options or SessionOptions()
+        if isinstance(path_or_bytes, bytes | bytearray | memoryview):
+            loaded, inputs, outputs = _load_bytes(bytes(path_or_bytes))
+        else:
+            loaded, inputs, outputs = _load_file(os.fspath(path_or_bytes))
+        self._graph = loaded
+        self._context = _ask(loaded.init_execution_context)
+        self._inputs = inputs
+        self._outputs = outputs
+        self._by_name = {each.name: each for each in inputs}
+        self._output_names = [each.name for each in outputs]
+        self._output_kinds = {each.name: each.type for each in outputs}
+
+    def get_inputs(self):
+        """The inputs that a run needs."""
+        return list(self._inputs)
+
+    def get_outputs(self):
+        """The outputs of a run."""
+        return list(self._outputs)
+
+    def get_providers(self):
+        """The execution providers of this session."""
+        return [_PROVIDER]
+
+    def set_providers(self, providers=None, provider_options=None):
+        """Accepted; which device computes is the service's setting."""
+
+    def get_session_options(self):
+        """The options that the session was made with."""
+        return self._options
+
+    def run(self, output_names, input_feed, run_options=None):
+        """The outputs of that name, or all of them, for the inputs given by name."""
+        feed = self._feed(input_feed)
+        wanted = list(output_names) if output_names else self._output_names
+        for name in wanted:
+            if name not in self._output_kinds:
+                raise ValueError(
+                    f"the model has no output `{name}`; it has {', '.join(self._output_names)}"
+                )
+        try:
+            computed = self._context.compute(feed)
+        except Err as failed:
+            raise _translate(failed.value) from None
+        found = dict(computed)
+        return [_array(found[name], self._output_kinds[name]) for name in wanted]
+
+    def _feed(self, input_feed):
+        missing = [name for name in self._by_name if name not in input_feed]
+        if missing:
+            raise ValueError(
+                f"Required inputs ({missing}) are missing from input feed ({list(input_feed)})."
+            )
+        feed = []
+        for name, value in input_feed.items():
+            spec = self._by_name.get(name)
+            if spec is None:
+                raise ValueError(
+                    f"the model has no input `{name}`; it has {', '.join(self._by_name)}"
+                )
+            feed.append((name, _tensor(value, spec)))
+        return feed
+
+
+def _load_file(path):
+    if not os.path.isfile(path):
+        raise errors.NoSuchFile(
+            f"[ONNXRuntimeError] : 3 : NO_SUCHFILE : Load model from {path} failed:"
+            "File doesn't exist"
+        )
+    name = os.path.abspath(path)
+    loaded = _ask(graph.load_by_name, name)
+    try:
+        signature = model_info.describe(name)
+    except Err as failed:
+        raise errors.Fail(f"[ONNXRuntimeError] : 1 : FAIL : {failed.value}") from None
+    return loaded, _node_args(signature.inputs), _node_args(signature.outputs)
+
+
+def _load_bytes(content):
+    inputs, outputs = read_signature(content)
+    loaded = _ask(graph.load, [content], graph.GraphEncoding.ONNX, graph.ExecutionTarget.CPU)
+    return (
+        loaded,
+        [NodeArg(*each) for each in inputs],
+        [NodeArg(*each) for each in outputs],
+    )
+
+
+def _node_args(specs):
+    return [
+        NodeArg(spec.name, spec.kind, [None if extent < 0 else extent for extent in spec.shape])
+        for spec in specs
+    ]
+
+
+def _ask(function, *arguments):
+    try:
+        return function(*arguments)
+    except Err as failed:
+        raise _translate(failed.value) from None
+
+
+def _translate(error):
+    code, text = error.code(), error.data()
+    kind = _ERRORS.get(code, errors.RuntimeException)
+    return kind(f"[ONNXRuntimeError] : {code.name} : {text}")
+
+
+def _tensor(value, spec):
+    wanted = _KINDS.get(spec.type)
+    if isinstance(value, numpy.ndarray):
+        array = value
+        if wanted is not None and array.dtype.name != wanted:
+            actual = _KIND_NAMES.get(array.dtype.name, f"tensor({array.dtype.name})")
+            raise errors.InvalidArgument(
+                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Unexpected input data type. "
+                f"Actual: ({actual}) , expected: ({spec.type})"
+            )
+    else:
+        array = numpy.array(value, dtype=wanted)
+    kind = _TENSOR_TYPES.get(array.dtype.name)
+    if kind is None:
+        raise errors.NotImplemented(f"input `{spec.name}`: arrays of {array.dtype.name}")
+    _check_shape(array.shape, spec)
+    return tensor.Tensor(list(array.shape), kind, array.tobytes())
+
+
+def _check_shape(shape, spec):
+    wanted = spec.shape
+    if len(shape) != len(wanted):
+        raise errors.InvalidArgument(
+            f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid rank for input: {spec.name} "
+            f"Got: {len(shape)} Expected: {len(wanted)} Please fix either the inputs/outputs "
+            "or the model."
+        )
+    for index, (given, expected) in enumerate(zip(shape, wanted, strict=True)):
+        if isinstance(expected, int) and given != expected:
+            raise errors.InvalidArgument(
+                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: "
+                f"{spec.name} for the following indices index: {index} Got: {given} "
+                f"Expected: {expected} Please fix either the inputs/outputs or the model."
+            )
+
+
+def _array(computed, kind):
+    name = _DTYPES.get(computed.ty())
+    if name is None:
+        raise errors.NotImplemented(f"the output has elements of {computed.ty().name}")
+    if kind == "tensor(bool)":
+        name = "bool"
+    array = numpy.frombuffer(computed.data(), dtype=name)
+    return array.copy().reshape(tuple(computed.dimensions()))
