@@ -18,9 +18,18 @@ pub struct ImageKey(String);
 impl ImageKey {
     /// The key of `environment`'s image.
     pub fn of(environment: &Environment) -> Self {
-        let canonical = serde_json_canonicalizer::to_vec(&ingredients(environment))
-            .expect("a tree of strings and arrays always serialises");
-        Self(Digest::of(&canonical).to_hex()[..32].to_owned())
+        Self::of_ingredients(&Self::ingredients(environment))
+    }
+
+    /// What the key of `environment`'s image is the hash of: canonical JSON.
+    pub fn ingredients(environment: &Environment) -> Vec<u8> {
+        serde_json_canonicalizer::to_vec(&ingredients(environment))
+            .expect("a tree of strings and arrays always serialises")
+    }
+
+    /// The key of [`Self::ingredients`]: first 32 hex digits of their SHA-256.
+    pub fn of_ingredients(canonical: &[u8]) -> Self {
+        Self(Digest::of(canonical).to_hex()[..32].to_owned())
     }
 
     /// The 32 hex digits.
