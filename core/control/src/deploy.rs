@@ -350,7 +350,7 @@ impl Control {
             door,
             numbers,
             care,
-            _folder: ready.folder,
+            folder: ready.folder,
         };
         self.live.replace(name, Some(Arc::new(running)));
         self.ledger.settle(name, Some(&record.spec.settings));

@@ -28,6 +28,8 @@ mod revision;
 mod rollout;
 mod running;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 mod text;
 mod view;
 

@@ -89,7 +89,7 @@ impl Progress for LiveOperation {
     fn event(&self, step: Step, outcome: StepOutcome, text: &str) {
         {
             let mut operation = self.lock();
-            if operation.events.len() >= Operation::MAX_EVENTS {
+            if operation.events.len() >= most_events(step, outcome) {
                 return;
             }
             let event = OperationEvent {
@@ -101,6 +101,15 @@ impl Progress for LiveOperation {
             operation.events.push(event);
         }
         self.changed.send_replace(());
+    }
+}
+
+/// A thousand models, or many replicas on their way, leave room for what else
+/// there is to tell.
+fn most_events(step: Step, outcome: StepOutcome) -> usize {
+    match (step, outcome) {
+        (Step::Model, StepOutcome::Done) | (_, StepOutcome::Running) => Operation::MAX_EVENTS - 100,
+        _ => Operation::MAX_EVENTS,
     }
 }
 

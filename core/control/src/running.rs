@@ -10,7 +10,7 @@ use std::{
 };
 
 use lusk_router::Route;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::LocalDoor;
@@ -31,7 +31,7 @@ pub(crate) struct Running {
     pub(crate) numbers: Arc<Numbers>,
     /// Ends the care for its replicas.
     pub(crate) care: CancellationToken,
-    pub(crate) _folder: RevisionFolder,
+    pub(crate) folder: RevisionFolder,
 }
 
 impl Running {
@@ -40,22 +40,26 @@ impl Running {
     pub(crate) async fn retire(self: Arc<Self>) -> usize {
         self.care.cancel();
         if timeout(DRAIN_LIMIT, self.route.drain()).await.is_ok() {
-            self.forget_replicas();
+            self.clear().await;
             return 0;
         }
         let left = self.route.status().busy;
         tokio::spawn(async move {
-            // The folder goes with the last of these holders, done or not.
+            // Done or not, nobody may wait for an answer any more.
             let _ = timeout(LAST_REQUEST, self.route.drain()).await;
-            self.forget_replicas();
+            self.clear().await;
         });
         left
     }
 
-    /// Lets the replicas go although somebody may still hold the route.
-    fn forget_replicas(&self) {
+    /// Lets replicas and files go although somebody may still hold the route.
+    async fn clear(&self) {
         for (number, _) in self.route.replicas() {
             self.route.remove(number);
+        }
+        let folder = self.folder.path().to_owned();
+        if let Err(fault) = spawn_blocking(move || remove(&folder)).await {
+            tracing::warn!(%fault, "cannot remove a revision's folder");
         }
     }
 }
@@ -94,16 +98,18 @@ impl RevisionFolder {
 impl Drop for RevisionFolder {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
-        let remove = move || {
-            if let Err(error) = std::fs::remove_dir_all(&path)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(folder = %path.display(), %error, "cannot remove a revision's folder");
-            }
-        };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-            Err(_) => remove(),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&path))),
+            Err(_) => remove(&path),
         }
+    }
+}
+
+/// Removes a folder that may be gone already.
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), %error, "cannot remove a revision's folder");
     }
 }

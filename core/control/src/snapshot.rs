@@ -7,6 +7,8 @@
 mod ignored;
 mod name;
 mod pack;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod walk;
 

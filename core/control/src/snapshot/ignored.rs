@@ -1,6 +1,6 @@
 //! Which files of a project folder stay out of its snapshot.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
@@ -22,10 +22,13 @@ impl Ignored {
             .into_iter()
             .find(|(name, _)| root.join(name).is_file());
         let mut builder = GitignoreBuilder::new(root);
-        if let Some((name, _)) = found
-            && let Some(error) = builder.add(root.join(name))
-        {
-            return Err(refused(&root.join(name), &error));
+        if let Some((name, _)) = found {
+            let file = root.join(name);
+            let text = fs::read_to_string(&file).map_err(SnapshotError::io(&file))?;
+            for line in text.trim_start_matches('\u{feff}').lines() {
+                let added = builder.add_line(None, &literal_braces(line));
+                added.map_err(|error| refused(&file, &error))?;
+            }
         }
         let rules = builder.build().map_err(|error| refused(root, &error))?;
         Ok(Self {
@@ -38,6 +41,37 @@ impl Ignored {
     pub(super) fn covers(&self, path: &Path, is_folder: bool) -> bool {
         (self.git && path == Path::new(".git")) || self.rules.matched(path, is_folder).is_ignore()
     }
+}
+
+/// Escapes braces: they mean nothing in git's syntax, alternatives in the matcher's.
+fn literal_braces(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    let mut in_class = false;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '[' if !in_class => {
+                in_class = true;
+                escaped.push('[');
+                // A bracket that comes first is a member of the class.
+                let rest = characters.as_str();
+                let negated = rest.strip_prefix(['!', '^']).unwrap_or(rest);
+                let first = rest.len() - negated.strip_prefix(']').unwrap_or(negated).len();
+                escaped.extend(characters.by_ref().take(rest[..first].chars().count()));
+                continue;
+            }
+            ']' => in_class = false,
+            '{' | '}' if !in_class => escaped.push('\\'),
+            '\\' => {
+                escaped.push('\\');
+                escaped.extend(characters.next());
+                continue;
+            }
+            _ => {}
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 fn refused(path: &Path, error: &ignore::Error) -> SnapshotError {

@@ -1,0 +1,518 @@
+//! From a request to a service that answers, and what is left when it fails.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use lusk_contract::Records as _;
+use lusk_domain::{
+    AuthMode, ComputeType, FailureCode, KeyKind, OperationKind, OperationState, ResourceChange,
+    Secret, ServiceState, SettingsChange, Step, StepOutcome,
+};
+
+use super::{House, create, end, fakes::Mood, name, told};
+use crate::{ControlError, UpdateService};
+
+fn new_entry(house: &House, text: &str) -> UpdateService {
+    UpdateService {
+        entry: Some(house.entry(text)),
+        ..UpdateService::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_service_becomes_healthy_and_tells_each_step() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.models = vec![house.model("digits", "model.onnx").await];
+    let accepted = control.create(request).await.unwrap();
+    assert_eq!(accepted.state, OperationState::Running);
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
+    let told: Vec<_> = ended
+        .events
+        .iter()
+        .map(|e| (e.step, e.text.as_str()))
+        .collect();
+    assert_eq!(
+        told[0],
+        (
+            Step::Capacity,
+            "0.1 cores and 0.5 GB reserved for 1 replica"
+        )
+    );
+    assert_eq!(told[1], (Step::Snapshot, "1 file, 3 bytes"));
+    assert!(
+        told[2].1.starts_with("building azureml/azureml_"),
+        "{told:?}"
+    );
+    assert_eq!(told[3], (Step::Image, "numpy is carried by lusk"));
+    assert!(told[4].1.ends_with("… built"), "{told:?}");
+    assert_eq!(told[5], (Step::Model, "digits:1 loaded on cpu (fake)"));
+    assert_eq!(told[6], (Step::Replicas, "1 of 1 ready"));
+    assert_eq!(told[7], (Step::Traffic, "requests go to revision 1"));
+    assert_eq!(told.len(), 8);
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Healthy);
+    assert_eq!(
+        (view.status.desired_replicas, view.status.available_replicas),
+        (1, 1)
+    );
+    assert!(view.image.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_script_is_told_where_things_lie() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.models = vec![house.model("digits", "sub/model.onnx").await];
+    let variables = &mut request
+        .entry
+        .as_mut()
+        .unwrap()
+        .environment
+        .environment_variables;
+    variables.insert(
+        "AML_CORS_ORIGINS".to_owned(),
+        "https://a.example".to_owned(),
+    );
+    variables.insert("AML_APP_ROOT".to_owned(), "/elsewhere".to_owned());
+    create(&control, request).await;
+    let revision = house.host.last_revision();
+    let variable = |name: &str| revision.variables[name].as_str();
+    assert_eq!(variable("AML_APP_ROOT"), "/var/azureml-app");
+    assert_eq!(variable("AZUREML_MODEL_DIR"), "azureml-models/digits/1");
+    assert_eq!(variable("AZUREML_ENTRY_SCRIPT"), "src/score.py");
+    assert_eq!(variable("AZUREML_SOURCE_DIRECTORY"), "src");
+    assert_eq!(variable("SERVICE_NAME"), "digits");
+    assert_eq!(revision.script, "src/score.py");
+    let model = revision
+        .app_root
+        .join("azureml-models/digits/1/sub/model.onnx");
+    assert_eq!(std::fs::read(model).unwrap(), b"digits");
+    let route = house.router.route("digits").unwrap();
+    assert_eq!(route.info().cors.as_deref(), Some("https://a.example"));
+    assert_eq!(route.access().mode, AuthMode::Key);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_environment_is_not_built_again() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("one", "1")).await;
+    let second = create(&control, house.request("two", "2")).await;
+    let image = second
+        .events
+        .iter()
+        .find(|event| event.step == Step::Image)
+        .unwrap();
+    assert!(image.text.starts_with("sha256:"), "{}", image.text);
+    assert!(
+        image
+            .text
+            .ends_with("… found in the local cache, nothing to build")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_create_says_why_with_the_last_lines_of_init() {
+    let mut house = House::new();
+    let control = house.start().await;
+    house.host.be(Mood::Fails);
+    let ended = create(&control, house.request("digits", "one")).await;
+    assert_eq!(ended.state, OperationState::Failed);
+    let error = ended.error.unwrap();
+    assert_eq!(error.code, FailureCode::KubernetesDeploymentFailed);
+    assert_eq!(
+        error.message,
+        "service `digits`: replica 0 did not start: init() raised ValueError"
+    );
+    let codes: Vec<_> = error
+        .details
+        .iter()
+        .map(|detail| detail.code.as_str())
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "CrashLoopBackOff",
+            "UserScriptInitFailed",
+            "Traceback",
+            "ContainerLog"
+        ]
+    );
+    assert_eq!(error.details[3].message, "loading the model");
+    let failed = ended.events.last().unwrap();
+    assert_eq!(
+        (failed.step, failed.outcome),
+        (Step::Replicas, StepOutcome::Failed)
+    );
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Failed);
+    assert_eq!(view.record.error.unwrap().message, error.message);
+    assert!(house.answer("digits").await.is_none());
+    // A failed service can be deleted, or updated into a healthy one.
+    house.host.be(Mood::Well);
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    assert_eq!(
+        end(&control, accepted.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(house.answer("digits").await.as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_cannot_be_built_fails_the_image_step() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request
+        .entry
+        .as_mut()
+        .unwrap()
+        .environment
+        .python
+        .user_managed_dependencies = true;
+    let ended = create(&control, request).await;
+    assert_eq!(
+        ended.error.unwrap().code,
+        FailureCode::EnvironmentBuildFailed
+    );
+    assert_eq!(ended.events.last().unwrap().step, Step::Image);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_never_is_ready_is_given_up() {
+    let mut house = House::new();
+    let control = house.start().await;
+    house.host.be(Mood::Hangs);
+    let ended = create(&control, house.request("digits", "one")).await;
+    let error = ended.error.unwrap();
+    assert_eq!(error.code, FailureCode::DeploymentTimedOut);
+    assert!(error.message.contains("not ready after 340 s"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_fails_the_operation_and_frees_the_service() {
+    let mut house = House::new();
+    let control = house.start().await;
+    house.host.be(Mood::Panics);
+    let ended = create(&control, house.request("digits", "one")).await;
+    assert_eq!(ended.error.unwrap().code, FailureCode::InternalServerError);
+    control.delete(&name("digits")).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_switches_over_and_removes_what_ran_before() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    let first = house.host.last_revision().app_root.clone();
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert_eq!(
+        ended.events.last().unwrap().text,
+        "revision 1 drained and removed"
+    );
+    assert_eq!(house.answer("digits").await.as_deref(), Some("two"));
+    assert_eq!(house.host.alive.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        *house.host.asked.lock().unwrap(),
+        [0, 1],
+        "numbers are not shared"
+    );
+    assert!(!first.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_update_keeps_the_old_revision_serving() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    let before = house
+        .records
+        .service(&name("digits"))
+        .await
+        .unwrap()
+        .unwrap();
+    house.host.be(Mood::Fails);
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.state, OperationState::Failed);
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Healthy);
+    assert_eq!(view.record.spec, before.spec);
+    assert_eq!(view.record.error, ended.error);
+    assert_eq!(view.record.revision, 2);
+    assert_eq!(house.host.alive.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_cannot_be_recorded_is_none() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    house.host.be(Mood::Hangs);
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    house.records.full.store(true, Ordering::SeqCst);
+    house.host.be(Mood::Well);
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.error.unwrap().code, FailureCode::StorageFailed);
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+    house.records.full.store(false, Ordering::SeqCst);
+    // After a restart it is what it was when it last could be written.
+    let control = house.start().await;
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+    let ended = control.operation(accepted.id).await.unwrap().unwrap();
+    assert_eq!(ended.state, OperationState::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn overwrite_replaces_the_specification_and_keeps_the_keys() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut first = house.request("digits", "one");
+    first.tags = BTreeMap::from([("team".to_owned(), "vision".to_owned())]);
+    create(&control, first).await;
+    let keys = control.keys(&name("digits")).await.unwrap().unwrap();
+    let mut second = house.request("digits", "two");
+    second.overwrite = true;
+    let ended = create(&control, second).await;
+    assert_eq!(
+        (ended.kind, ended.state),
+        (OperationKind::Update, OperationState::Succeeded)
+    );
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.record.keys, keys);
+    assert!(view.record.spec.tags.is_empty());
+    assert_eq!(house.answer("digits").await.as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_change_without_a_deployment() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    let change = UpdateService {
+        description: Some("handwriting".to_owned()),
+        add_properties: BTreeMap::from([("origin".to_owned(), "lab".to_owned())]),
+        ..UpdateService::default()
+    };
+    let ended = control
+        .update(&name("digits"), change.clone())
+        .await
+        .unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert_eq!(house.host.asked.lock().unwrap().len(), 1);
+    let record = control
+        .service(&name("digits"))
+        .await
+        .unwrap()
+        .unwrap()
+        .record;
+    assert_eq!(record.spec.description.as_deref(), Some("handwriting"));
+    assert_eq!(record.healthy_spec.as_ref(), Some(&record.spec));
+    assert_eq!(record.revision, 1);
+    let again = control.update(&name("digits"), change).await.unwrap_err();
+    assert!(
+        again
+            .to_string()
+            .contains("`properties.origin`: is set to `lab` already"),
+        "{again}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_counts_at_once() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.primary_key = Some(Secret::new("given"));
+    create(&control, request).await;
+    let route = house.router.route("digits").unwrap();
+    assert_eq!(route.access().keys.primary_key.reveal(), "given");
+    let second = route.access().keys.secondary_key.clone();
+    let done = control
+        .regenerate_key(&name("digits"), KeyKind::Primary, None)
+        .await
+        .unwrap();
+    assert_eq!(done.state, OperationState::Succeeded);
+    let keys = control.keys(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(keys.primary_key.reveal().len(), 32);
+    assert_eq!(keys.secondary_key, second);
+    assert_eq!(route.access().keys, keys);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_service_is_gone_and_its_room_free() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.settings = cores(2.0);
+    create(&control, request).await;
+    let deleted = control.delete(&name("digits")).await.unwrap().unwrap();
+    assert!(control.service(&name("digits")).await.unwrap().is_none());
+    assert!(house.router.route("digits").is_none());
+    assert_eq!(
+        end(&control, deleted.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(house.host.alive.load(Ordering::SeqCst), 0);
+    assert!(control.delete(&name("digits")).await.unwrap().is_none());
+    let mut again = house.request("digits", "two");
+    again.settings = cores(2.0);
+    assert_eq!(
+        create(&control, again).await.state,
+        OperationState::Succeeded
+    );
+}
+
+pub(super) fn cores(cpu: f64) -> SettingsChange {
+    SettingsChange {
+        container_resource_requirements: Some(ResourceChange {
+            cpu: Some(cpu),
+            ..ResourceChange::default()
+        }),
+        ..SettingsChange::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_a_service_waits_five_minutes_and_fails() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.settings = cores(8.0);
+    let accepted = control.create(request).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let text = told(&control, accepted.id, StepOutcome::Warning).await;
+    assert_eq!(
+        text,
+        "no room: 1 replica reserve 8 cores, 2 of 2 are free; waiting up to 300 s"
+    );
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Unschedulable);
+    assert!(view.status.error.unwrap().message.contains("8 cores"));
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.error.unwrap().code, FailureCode::Unschedulable);
+    assert!(begun.elapsed().as_secs() >= 300);
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_service_takes_room_that_becomes_free() {
+    let mut house = House::new();
+    let control = house.start().await;
+    for service in ["first", "second"] {
+        let mut request = house.request(service, service);
+        request.settings = cores(1.5);
+        let accepted = control.create(request).await.unwrap();
+        if service == "first" {
+            end(&control, accepted.id).await;
+            continue;
+        }
+        told(&control, accepted.id, StepOutcome::Warning).await;
+        control.delete(&name("first")).await.unwrap().unwrap();
+        assert_eq!(
+            end(&control, accepted.id).await.state,
+            OperationState::Succeeded
+        );
+    }
+    assert_eq!(house.answer("second").await.as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_goes_away_stops_nothing() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let request = house.request("digits", "one");
+    {
+        let mut gone = Box::pin(control.create(request));
+        // One look is enough to set it off.
+        let _ = futures::poll!(&mut gone);
+    }
+    let operation = loop {
+        tokio::task::yield_now().await;
+        let services = control.services().await.unwrap();
+        if let Some(view) = services.first() {
+            break view.record.operation;
+        }
+    };
+    assert_eq!(
+        end(&control, operation).await.state,
+        OperationState::Succeeded
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_service_has_a_port_and_keeps_it_over_updates() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("debug", "one");
+    request.compute = ComputeType::Local { port: None };
+    create(&control, request).await;
+    assert!(house.router.route("debug").is_none());
+    let view = control.service(&name("debug")).await.unwrap().unwrap();
+    let port = view.local_address.unwrap().port();
+    assert_eq!(house.doors.route(port).access().mode, AuthMode::None);
+    let accepted = control
+        .update(&name("debug"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    assert_eq!(
+        end(&control, accepted.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(house.doors.open_ports(), [port]);
+    let reply = house
+        .doors
+        .route(port)
+        .score(super::fakes::request())
+        .await
+        .unwrap()
+        .reply;
+    assert_eq!(reply.body, "two");
+    let deleted = control.delete(&name("debug")).await.unwrap().unwrap();
+    end(&control, deleted.id).await;
+    assert!(house.doors.open_ports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_node_gives_deployments_up_and_refuses_new_ones() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    house.host.be(Mood::Hangs);
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "two"))
+        .await
+        .unwrap();
+    control.shutdown().await;
+    assert_eq!(house.host.alive.load(Ordering::SeqCst), 0);
+    let ended = control.operation(accepted.id).await.unwrap().unwrap();
+    assert_eq!(ended.state, OperationState::Failed);
+    let refused = control
+        .create(house.request("other", "one"))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ControlError::ShuttingDown));
+    house.host.be(Mood::Well);
+    house.start().await;
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+}
