@@ -146,8 +146,10 @@ impl Db {
             if !self.space.has_room(0, DELETE_RESERVE) {
                 return Err(RecordError::DiskFull);
             }
-            let open = open_current(&self.meta, &self.tmp)
-                .map_err(|error| RecordError::Engine(error.to_string()))?;
+            let open = open_current(&self.meta, &self.tmp).map_err(|error| match error {
+                StoreError::DiskFull => RecordError::DiskFull,
+                other => RecordError::Engine(other.to_string()),
+            })?;
             tracing::warn!(folder = %open.folder.display(), "store opened again after a failure");
             *slot = Some(open);
         }
@@ -165,11 +167,10 @@ impl Db {
     ) -> Result<(), RecordError> {
         tracing::error!(%error, "store failed to write; opening it again");
         *slot = None;
-        let open = self.reopened(slot)?;
-        if open.holds(change)? {
-            return Ok(());
+        match self.reopened(slot) {
+            Ok(open) if open.holds(change)? => Ok(()),
+            _ => Err(engine(error)),
         }
-        Err(engine(error))
     }
 
     /// Copies the table into a fresh folder when its log has grown far beyond
@@ -543,3 +544,6 @@ fn make_private(folder: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
