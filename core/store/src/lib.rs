@@ -9,6 +9,7 @@
 
 mod blobs;
 mod db;
+mod error;
 mod files;
 mod logs;
 mod models;
@@ -19,6 +20,7 @@ mod space;
 mod store;
 
 pub use blobs::LocalBlobs;
+pub use error::StoreError;
 pub use logs::LogFolder;
 pub use node::{DataFolder, DataFolderError, NodeInfo};
-pub use store::{Collected, Store, StoreError};
+pub use store::{Collected, Store};

@@ -47,3 +47,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
 }
+
+#[cfg(test)]
+pub(crate) use tests::SmallDisk;
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ async fn a_sink_that_failed_stays_failed() {
 
 #[tokio::test]
 async fn a_full_disk_ends_an_upload_and_leaves_room_for_records() {
-    let Some(disk) = crate::db::tests::SmallDisk::mount(48 << 20) else {
+    let Some(disk) = crate::space::SmallDisk::mount(48 << 20) else {
         return;
     };
     let store = Store::open(disk.folder()).unwrap();

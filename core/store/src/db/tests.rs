@@ -1,12 +1,21 @@
+//! Tests of the table: what a crash, a full disk and damage leave behind.
+
+mod crash;
+
 use std::{
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt as _,
 };
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    open::{CURRENT, SMALL_LOG_BYTES, table_numbers},
+    table::PART_BYTES,
+    *,
+};
+use crate::space::SmallDisk;
 
 /// A table in a folder of its own.
 struct Place {
@@ -199,56 +208,12 @@ fn only_the_owner_may_read() {
     }
 }
 
-/// A small file system of its own, so that it can be filled.
-pub(crate) struct SmallDisk {
-    folder: TempDir,
-}
-
-impl SmallDisk {
-    /// `None` where this process may not mount.
-    pub(crate) fn mount(bytes: u64) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-            .arg(folder.path())
-            .status();
-        match mounted {
-            Ok(status) if status.success() => Some(Self { folder }),
-            other => {
-                println!("skipped: no small disk can be mounted here ({other:?})");
-                None
-            }
-        }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn fill(&self) -> PathBuf {
-        let path = self.folder.path().join("filler");
-        let mut file = File::create(&path).unwrap();
-        let block = [7; 64 << 10];
-        while io::Write::write_all(&mut file, &block).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .arg("-l")
-            .arg(self.folder.path())
-            .status();
-    }
-}
-
 #[test]
 fn a_disk_that_fills_under_sled_is_survived() {
     let Some(disk) = SmallDisk::mount(48 << 20) else {
         return;
     };
-    let place = Place::below(disk.folder.path());
+    let place = Place::below(disk.folder());
     let mut db = place.open();
     put(&db, "before", "kept").unwrap();
     // Nobody watches the free space any more.
@@ -273,10 +238,10 @@ fn a_full_disk_is_told_before_sled_meets_it() {
     let Some(disk) = SmallDisk::mount(48 << 20) else {
         return;
     };
-    let db = Place::below(disk.folder.path()).open();
+    let db = Place::below(disk.folder()).open();
     put(&db, "before", "kept").unwrap();
     let room = |reserve| db.space.has_room(0, reserve);
-    let mut filler = File::create(disk.folder.path().join("filler")).unwrap();
+    let mut filler = File::create(disk.folder().join("filler")).unwrap();
     while room(RECORD_RESERVE) {
         io::Write::write_all(&mut filler, &[7; 64 << 10]).unwrap();
     }
@@ -296,127 +261,4 @@ fn a_full_disk_is_told_before_sled_meets_it() {
     filler.set_len(0).unwrap();
     put(&db, "more", "text").unwrap();
     assert_eq!(get(&db, "more").as_deref(), Some("text"));
-}
-
-/// Folder in which a copy of this test program writes until it is killed.
-const CRASH_FOLDER: &str = "LUSK_STORE_CRASH_FOLDER";
-/// Kills of the crash test, if not the few of a quick run.
-const CRASH_CYCLES: &str = "LUSK_STORE_CRASH_CYCLES";
-
-/// The text of round `stamp`: from a few bytes to 150 KiB.
-fn text_of(stamp: u64) -> String {
-    let length = [3, 40, 900, 5_000, 150_000][(stamp % 5) as usize];
-    format!("{stamp}:{}", "y".repeat(length))
-}
-
-/// Writes three records with one stamp, over and over, and says so.
-#[test]
-#[ignore = "the other half of a_kill_leaves_the_state_before_or_after"]
-fn writes_until_killed() {
-    let Some(folder) = std::env::var_os(CRASH_FOLDER) else {
-        return;
-    };
-    println!("opening");
-    let db = Place::below(Path::new(&folder)).open();
-    let last = get(&db, "left").map_or(0, |text| stamp_of(&text));
-    for stamp in last + 1.. {
-        println!("begin {stamp}");
-        db.write(Purpose::Grow, |_, change| {
-            for key in ["left", "middle", "right"] {
-                change.put(key.into(), &text_of(stamp))?;
-            }
-            if stamp % 3 == 0 {
-                change.remove(b"odd".to_vec());
-            } else {
-                change.put(b"odd".to_vec(), &stamp)?;
-            }
-            Ok(())
-        })
-        .unwrap();
-        println!("done {stamp}");
-    }
-}
-
-fn stamp_of(text: &str) -> u64 {
-    text.split(':').next().unwrap().parse().unwrap()
-}
-
-/// Runs the writer and kills it after `lines` lines and `moment` more.
-/// Returns the last stamps that it began and that it was told are written.
-fn run_and_kill(folder: &Path, lines: u64, moment: Duration) -> (u64, u64) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "db::tests::writes_until_killed",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(CRASH_FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (mut begun, mut done) = (0, 0);
-    let mut note = |line: &str| {
-        match line.split_once(' ') {
-            Some(("begin", stamp)) => begun = stamp.parse().unwrap(),
-            Some(("done", stamp)) => done = stamp.parse().unwrap(),
-            _ => {}
-        };
-    };
-    let mut output = BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
-    // The harness prints a few lines of its own.
-    let opening = output.by_ref().any(|line| line.ends_with("opening"));
-    assert!(opening, "the writer did not start");
-    output
-        .by_ref()
-        .take(lines as usize)
-        .for_each(|line| note(&line));
-    let until = Instant::now() + moment;
-    while Instant::now() < until {
-        std::hint::spin_loop();
-    }
-    child.kill().unwrap();
-    output.for_each(|line| note(&line));
-    child.wait().unwrap();
-    (begun, done)
-}
-
-#[test]
-fn a_kill_leaves_the_state_before_or_after() {
-    let cycles = std::env::var(CRASH_CYCLES).map_or(12, |text| text.parse().unwrap());
-    let root = tempfile::tempdir().unwrap();
-    let (mut acknowledged, mut begun) = (0, 0);
-    for cycle in 0..cycles {
-        // Every third kill hits the opening.
-        let lines = if cycle % 3 == 0 {
-            0
-        } else {
-            (cycle * 7919) % 60
-        };
-        let moment = Duration::from_micros((cycle * 104_729) % 20_000);
-        let (last_begun, last_done) = run_and_kill(root.path(), lines, moment);
-        (begun, acknowledged) = (begun.max(last_begun), acknowledged.max(last_done));
-        let db = Place::below(root.path()).open();
-        let found = get(&db, "left").map_or(0, |text| stamp_of(&text));
-        assert!(
-            (acknowledged..=begun).contains(&found),
-            "cycle {cycle}: {acknowledged} acknowledged, {begun} begun, {found} found"
-        );
-        if found > 0 {
-            for key in ["left", "middle", "right"] {
-                assert!(
-                    get(&db, key) == Some(text_of(found)),
-                    "cycle {cycle}: {key} is of another round"
-                );
-            }
-            let odd = db.read(|table| table.get::<u64>(b"odd")).unwrap();
-            assert_eq!(odd, (found % 3 != 0).then_some(found), "cycle {cycle}");
-        }
-        begun = found;
-        acknowledged = found;
-    }
-    println!("{cycles} kills, {acknowledged} rounds kept");
 }
