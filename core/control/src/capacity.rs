@@ -80,7 +80,7 @@ impl Ledger {
     fn shortage(&self, settings: &Settings, need: Capacity, free: Capacity) -> String {
         let cores = (need.cores > free.cores + ROUNDING).then(|| {
             format!(
-                "{} cores, {} of {} are free",
+                "{} cores ({} of {} are free)",
                 rounded(need.cores),
                 rounded(free.cores.max(0.0)),
                 rounded(self.total.cores)
@@ -88,7 +88,7 @@ impl Ledger {
         });
         let memory = (need.bytes > free.bytes).then(|| {
             format!(
-                "{} of memory, {} of {} are free",
+                "{} of memory ({} of {} are free)",
                 gigabytes(need.bytes),
                 gigabytes(free.bytes),
                 gigabytes(self.total.bytes)
@@ -96,9 +96,9 @@ impl Ledger {
         });
         let missing: Vec<_> = cores.into_iter().chain(memory).collect();
         format!(
-            "{} reserve {}",
+            "no room for {}: {} to reserve",
             count(settings.initial_replicas(), "replica"),
-            missing.join("; and ")
+            missing.join(" and ")
         )
     }
 
@@ -149,7 +149,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             missing,
-            "2 replicas reserve 1.2 cores, 0.5 of 2 are free; and 1.4 GB of memory, 1 GB of 4 GB are free"
+            "no room for 2 replicas: 1.2 cores (0.5 of 2 are free) and 1.4 GB of memory (1 GB of 4 GB are free) to reserve"
         );
         ledger.settle(&name("one"), None);
         ledger.hold(&name("two"), &settings(0.6, 0.7, 2)).unwrap();

@@ -108,10 +108,7 @@ impl Deployment {
                 .live
                 .note(name, Some((ServiceState::Unschedulable, failure.clone())));
             if told.as_ref() != Some(&missing) {
-                let text = format!(
-                    "no room: {missing}; waiting up to {} s",
-                    ROOM_LIMIT.as_secs()
-                );
+                let text = format!("{missing}; waiting up to {} s", ROOM_LIMIT.as_secs());
                 self.operation
                     .event(Step::Capacity, StepOutcome::Warning, &text);
                 told = Some(missing);

@@ -11,6 +11,7 @@
 
 mod capacity;
 mod care;
+mod change;
 mod check;
 mod control;
 mod deploy;
@@ -32,6 +33,7 @@ pub mod snapshot;
 mod tests;
 mod text;
 mod view;
+mod wanted;
 
 pub use control::Control;
 pub use error::ControlError;

@@ -59,17 +59,13 @@ impl UpdateService {
         self.description.is_none()
             && self.tags.is_none()
             && self.add_properties.is_empty()
-            && self.models.is_none()
-            && self.entry.is_none()
-            && self.settings == SettingsChange::default()
+            && self.keeps_deployment()
     }
-}
 
-/// Whether `new` can be had from `old` without a new deployment.
-pub(crate) fn same_deployment(old: &ServiceSpec, new: &ServiceSpec) -> bool {
-    let mut relabelled = new.clone();
-    relabel(&mut relabelled, old);
-    relabelled == *old
+    /// Whether what runs can stay as it is: nothing but labels changes.
+    pub(crate) fn keeps_deployment(&self) -> bool {
+        self.models.is_none() && self.entry.is_none() && self.settings == SettingsChange::default()
+    }
 }
 
 /// Gives `spec` the description and labels of `from`.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use lusk_contract::Records as _;
 use lusk_domain::{
     ComputeType, Digest, Entry, Environment, Model, ModelDraft, ModelFile, ModelId, Operation,
-    ServiceName, SettingsChange, Snapshot, StepOutcome,
+    ServiceName, SettingsChange, StepOutcome,
 };
 use tempfile::TempDir;
 use uuid::Uuid;

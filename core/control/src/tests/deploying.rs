@@ -338,6 +338,22 @@ async fn labels_change_without_a_deployment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_script_again_is_a_deployment() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("digits", "one")).await;
+    let accepted = control
+        .update(&name("digits"), new_entry(&house, "one"))
+        .await
+        .unwrap();
+    assert_eq!(
+        end(&control, accepted.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(*house.host.asked.lock().unwrap(), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_key_counts_at_once() {
     let mut house = House::new();
     let control = house.start().await;
@@ -403,7 +419,7 @@ async fn without_room_a_service_waits_five_minutes_and_fails() {
     let text = told(&control, accepted.id, StepOutcome::Warning).await;
     assert_eq!(
         text,
-        "no room: 1 replica reserve 8 cores, 2 of 2 are free; waiting up to 300 s"
+        "no room for 1 replica: 8 cores (2 of 2 are free) to reserve; waiting up to 300 s"
     );
     let view = control.service(&name("digits")).await.unwrap().unwrap();
     assert_eq!(view.state, ServiceState::Unschedulable);
