@@ -80,6 +80,16 @@ pub enum BackendError {
         /// Its type.
         kind: String,
     },
+    /// The bytes are a model that the backend cannot prepare.
+    #[error("`{model}` cannot be prepared by backend `{backend}`: {reason}")]
+    Unsupported {
+        /// The model's label.
+        model: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
     /// The inputs do not fit the signature.
     #[error("input does not fit model `{model}`: {reason}")]
     BadInput {

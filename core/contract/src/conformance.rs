@@ -4,6 +4,7 @@
 //! name of the inner function in the backtrace is the promise. No suite sleeps
 //! and none looks at a clock.
 
+pub mod backend;
 pub mod blobs;
 pub mod logs;
 pub mod records;

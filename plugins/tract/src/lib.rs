@@ -1,1 +1,42 @@
-//! Room.
+//! The backend of every machine: ONNX models on the CPU, by tract.
+//!
+//! [`TractBackend`] keeps one copy of the weights per digest; `file` reads and
+//! checks a model before tract sees it, `plan` makes it runnable, `session`
+//! answers calls and `tensor` converts at the border.
+//!
+//! Invariant: whatever bytes a model holds, loading or running it ends in a
+//! value; a panic inside tract is caught here.
+
+mod backend;
+mod file;
+mod plan;
+mod session;
+mod tensor;
+
+pub use backend::TractBackend;
+
+/// The name of this backend.
+const NAME: &str = "tract";
+
+/// The longest reason that is passed on: tract's errors may quote whole nodes.
+const MAX_REASON_CHARS: usize = 400;
+
+/// Runs `work`; a panic in it becomes an error text.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied());
+        shortened(text.unwrap_or("the engine panicked"))
+    })
+}
+
+/// The first [`MAX_REASON_CHARS`] of a text, on one line.
+fn shortened(text: &str) -> String {
+    let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match one_line.char_indices().nth(MAX_REASON_CHARS) {
+        Some((end, _)) => format!("{} [...]", &one_line[..end]),
+        None => one_line,
+    }
+}

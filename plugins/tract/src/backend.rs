@@ -1,0 +1,167 @@
+//! The backend: which models are loaded, each once.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt, fs,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::SystemTime,
+};
+
+use lusk_contract::{Backend, BackendError, Device, ModelSource, Session};
+use lusk_domain::Digest;
+use tract_onnx::Onnx;
+
+use crate::{
+    NAME,
+    file::{ModelFile, locate},
+    plan::Plans,
+    session::TractSession,
+    shortened, without_panic,
+};
+
+/// Loads ONNX models for the CPU and shares their weights.
+///
+/// A model stays loaded while a session of it is held.
+pub struct TractBackend {
+    onnx: Onnx,
+    loaded: Mutex<HashMap<Digest, Arc<Mutex<Vec<Loaded>>>>>,
+}
+
+/// A model that was loaded and, while somebody holds it, still is.
+struct Loaded {
+    plans: Weak<Plans>,
+    external: External,
+}
+
+/// Files with external data and which files they were: a digest covers the
+/// model's own file alone.
+type External = Vec<(String, FileIdentity)>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct FileIdentity {
+    file: (u64, u64),
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl TractBackend {
+    /// A backend that has loaded nothing yet.
+    pub fn new() -> Self {
+        Self {
+            onnx: tract_onnx::onnx(),
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The models of one digest. Those that nobody holds are forgotten.
+    fn slot(&self, digest: Digest) -> Arc<Mutex<Vec<Loaded>>> {
+        let mut loaded = lock(&self.loaded);
+        loaded.retain(|known, slot| {
+            let in_use = Arc::strong_count(slot) > 1;
+            let held = || {
+                lock(slot)
+                    .iter()
+                    .any(|model| model.plans.strong_count() > 0)
+            };
+            *known == digest || in_use || held()
+        });
+        Arc::clone(loaded.entry(digest).or_default())
+    }
+
+    fn translate(&self, source: &ModelSource) -> Result<(Plans, External), BackendError> {
+        let file = ModelFile::read(&self.onnx, source)?;
+        let refused = |reason: &str| BackendError::Unsupported {
+            model: source.label.clone(),
+            backend: NAME,
+            reason: shortened(reason),
+        };
+        let plans = without_panic(|| Plans::translate(&self.onnx, &file))
+            .map_err(|panic| refused(&panic))?
+            .map_err(|error| refused(&format!("{error:#}")))?;
+        Ok((plans, identities(&file.folder, &file.external)))
+    }
+}
+
+impl Default for TractBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TractBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TractBackend").finish_non_exhaustive()
+    }
+}
+
+impl Backend for TractBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        vec![Device {
+            name: "cpu".into(),
+            description: format!("{} with {cores} core(s)", std::env::consts::ARCH),
+        }]
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Arc<dyn Session>, BackendError> {
+        let slot = self.slot(source.digest);
+        // Held while loading: who comes for the same digest waits and shares.
+        let mut models = lock(&slot);
+        models.retain(|model| model.plans.strong_count() > 0);
+        let folder = source.path.parent().unwrap_or(Path::new(""));
+        let found = models
+            .iter()
+            .find(|model| is_same(folder, &model.external))
+            .and_then(|model| model.plans.upgrade());
+        let plans = match found {
+            Some(plans) => plans,
+            None => {
+                let (plans, external) = self.translate(source)?;
+                let plans = Arc::new(plans);
+                models.push(Loaded {
+                    plans: Arc::downgrade(&plans),
+                    external,
+                });
+                tracing::debug!(model = %source.label, digest = %source.digest, "model loaded");
+                plans
+            }
+        };
+        Ok(Arc::new(TractSession::new(source.label.clone(), plans)))
+    }
+}
+
+/// Loading never leaves half a record behind, so a poisoned lock is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_same(folder: &Path, external: &External) -> bool {
+    external
+        .iter()
+        .all(|(location, known)| identity(folder, location).as_ref() == Some(known))
+}
+
+fn identities(folder: &Path, external: &BTreeSet<String>) -> External {
+    let found = |location: &String| Some((location.clone(), identity(folder, location)?));
+    external.iter().filter_map(found).collect()
+}
+
+fn identity(folder: &Path, location: &str) -> Option<FileIdentity> {
+    let metadata = fs::metadata(locate(folder, location).ok()?).ok()?;
+    Some(FileIdentity {
+        file: {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        },
+        size: metadata.len(),
+        modified: metadata.modified().ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

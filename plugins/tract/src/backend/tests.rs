@@ -1,0 +1,242 @@
+use std::{fs, path::PathBuf, sync::Barrier, thread};
+
+use lusk_contract::conformance::backend::{as_floats, fixture, floats, suite};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A folder with copies of fixtures.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn model(&self, name: &str, content: &[u8]) -> ModelSource {
+        fs::write(self.path(name), content).unwrap();
+        ModelSource {
+            digest: Digest::of(content),
+            label: format!("{name}:1"),
+            path: self.path(name),
+        }
+    }
+}
+
+fn content(name: &str) -> Vec<u8> {
+    fs::read(fixture(name).path).unwrap()
+}
+
+fn held(backend: &TractBackend) -> usize {
+    let loaded = lock(&backend.loaded);
+    let models = |slot: &Arc<Mutex<Vec<Loaded>>>| lock(slot).len();
+    loaded.values().map(models).sum()
+}
+
+#[test]
+fn the_backend_keeps_its_promises() {
+    suite(&TractBackend::new());
+}
+
+#[test]
+fn a_model_is_loaded_once_for_all_who_hold_it() {
+    let backend = TractBackend::new();
+    let barrier = Barrier::new(8);
+    let sessions: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    backend.load(&fixture("linear.onnx")).unwrap()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let signature = std::ptr::from_ref(sessions[0].signature());
+    assert!(
+        sessions
+            .iter()
+            .all(|session| std::ptr::eq(session.signature(), signature))
+    );
+    assert_eq!(held(&backend), 1);
+}
+
+#[test]
+fn a_model_that_nobody_holds_is_forgotten() {
+    let backend = TractBackend::new();
+    drop(backend.load(&fixture("linear.onnx")).unwrap());
+    let _other = backend.load(&fixture("types.onnx")).unwrap();
+    assert_eq!(held(&backend), 1);
+    assert_eq!(lock(&backend.loaded).len(), 1);
+}
+
+#[test]
+fn one_model_with_other_external_data_is_another_model() {
+    let backend = TractBackend::new();
+    let answers: Vec<_> = [1.0f32, 5.0]
+        .into_iter()
+        .map(|weight| {
+            let folder = Folder::new();
+            let raw = [weight, weight].map(f32::to_le_bytes).concat();
+            fs::write(folder.path("external.bin"), raw).unwrap();
+            let model = folder.model("external.onnx", &content("external.onnx"));
+            (backend.load(&model).unwrap(), folder)
+        })
+        .map(|(session, folder)| {
+            let outputs = session.infer(&[floats(&[2], &[0.0, 1.0])]).unwrap();
+            (as_floats(&outputs[0]), session, folder)
+        })
+        .collect();
+    assert_eq!(answers[0].0, [1.0, 2.0]);
+    assert_eq!(answers[1].0, [5.0, 6.0]);
+}
+
+#[test]
+fn errors_carry_the_label_of_the_session_that_failed() {
+    let backend = TractBackend::new();
+    let first = backend.load(&fixture("linear.onnx")).unwrap();
+    let renamed = ModelSource {
+        label: "other:2/linear.onnx".into(),
+        ..fixture("linear.onnx")
+    };
+    let second = backend.load(&renamed).unwrap();
+    assert!(
+        first
+            .infer(&[])
+            .unwrap_err()
+            .to_string()
+            .contains("`linear.onnx:1`")
+    );
+    assert!(
+        second
+            .infer(&[])
+            .unwrap_err()
+            .to_string()
+            .contains("`other:2/linear.onnx`")
+    );
+}
+
+#[test]
+fn a_link_out_of_the_folder_is_refused() {
+    let (folder, elsewhere) = (Folder::new(), Folder::new());
+    fs::write(elsewhere.path("external.bin"), [0; 8]).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path("external.bin"), folder.path("external.bin"))
+        .unwrap();
+    let model = folder.model("external.onnx", &content("external.onnx"));
+    let error = TractBackend::new().load(&model).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`external.onnx:1` is not a readable ONNX model: external data file `external.bin` \
+         is a link out of the model's folder"
+    );
+}
+
+#[test]
+fn a_default_classifier_export_names_the_operator_that_is_missing() {
+    let error = TractBackend::new()
+        .load(&fixture("zipmap.onnx"))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`zipmap.onnx:1` needs operator(s) that backend `tract` lacks: ai.onnx.ml.ZipMap"
+    );
+}
+
+#[test]
+fn a_long_dimension_name_is_refused_before_it_is_parsed() {
+    let brackets = "(".repeat(100_000);
+    let mut model = content("shared_dim.onnx");
+    // graph.input.type.tensor_type.shape.dim.dim_param: later fields are merged.
+    model.extend(nested(
+        &[0x3a, 0x5a, 0x12, 0x0a, 0x12, 0x0a, 0x12],
+        brackets.as_bytes(),
+    ));
+    let folder = Folder::new();
+    let error = TractBackend::new()
+        .load(&folder.model("long.onnx", &model))
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("longer than 256 bytes"),
+        "{error}"
+    );
+}
+
+/// `content` inside one protobuf field inside the next; outermost key first.
+fn nested(keys: &[u8], content: &[u8]) -> Vec<u8> {
+    keys.iter().rev().fold(content.to_vec(), |inner, key| {
+        let mut outer = vec![*key];
+        let mut length = inner.len();
+        while length > 0x7f {
+            outer.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.extend(inner);
+        outer
+    })
+}
+
+/// Loads and, if that works, runs a model that may say anything.
+fn survive(bytes: &[u8]) {
+    let folder = Folder::new();
+    let Ok(session) = TractBackend::new().load(&folder.model("odd.onnx", bytes)) else {
+        return;
+    };
+    let inputs: Option<Vec<_>> = session
+        .signature()
+        .inputs
+        .iter()
+        .map(|input| {
+            let shape: Vec<usize> = input.shape.iter().map(|dim| dim.unwrap_or(2)).collect();
+            let bytes = shape
+                .iter()
+                .try_fold(input.kind.size(), |size, dim| size.checked_mul(*dim))
+                .filter(|bytes| *bytes < 1 << 20)?;
+            lusk_contract::Tensor::new(input.kind, shape, vec![0; bytes].into()).ok()
+        })
+        .collect();
+    if let Some(inputs) = inputs {
+        let _ = session.infer(&inputs);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_truncated_model_is_an_error(name in broken(), part in 0.0..1.0f64) {
+        let model = content(name);
+        let end = (model.len() as f64 * part) as usize;
+        survive(&model[..end]);
+    }
+
+    #[test]
+    fn a_damaged_model_never_ends_the_process(
+        name in broken(),
+        flips in prop::collection::vec((0.0..1.0f64, 0..8u32), 1..4),
+    ) {
+        let mut model = content(name);
+        for (place, bit) in flips {
+            let place = (model.len() as f64 * place) as usize;
+            model[place] ^= 1 << bit;
+        }
+        survive(&model);
+    }
+}
+
+fn broken() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "linear.onnx",
+        "types.onnx",
+        "lstm.onnx",
+        "columns.onnx",
+        "divide.onnx",
+        "shape_of.onnx",
+        "giant.onnx",
+    ])
+}

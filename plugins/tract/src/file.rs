@@ -1,0 +1,316 @@
+//! A model's file: read and checked before tract translates it.
+//!
+//! tract believes what it reads: it looks operators up without their domain,
+//! stops at the first one that is missing, and asserts what the format
+//! promises. So the promises are checked here, and all missing operators are
+//! found at once.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use lusk_contract::{BackendError, ModelSource};
+use tract_onnx::{
+    Onnx,
+    pb::{
+        GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+        tensor_shape_proto::dimension::Value as Dim, type_proto,
+    },
+    prelude::Framework,
+};
+
+use crate::{NAME, shortened, without_panic};
+
+/// Domains whose operators tract implements; the empty one is `ai.onnx`.
+const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
+
+/// The longest name of a dimension. It may be an expression, whose reader
+/// descends once per bracket: a longer one could exhaust the stack.
+const MAX_DIMENSION_NAME: usize = 256;
+
+/// The largest constant, in elements, that a model may make out of a bare
+/// shape while it is loaded. Masks of real transformers have some millions.
+const MAX_MADE_ELEMENTS: i64 = 1 << 28;
+
+/// A model's file whose promises hold.
+pub(crate) struct ModelFile {
+    /// What the file says.
+    pub(crate) proto: ModelProto,
+    /// The folder that external data lies in.
+    pub(crate) folder: PathBuf,
+    /// Files with external data, as the model names them.
+    pub(crate) external: BTreeSet<String>,
+}
+
+impl ModelFile {
+    /// Reads and checks a model.
+    pub(crate) fn read(onnx: &Onnx, source: &ModelSource) -> Result<Self, BackendError> {
+        let malformed = |reason: String| BackendError::Malformed {
+            model: source.label.clone(),
+            reason,
+        };
+        let proto = decode(onnx, source)?;
+        let mut walk = Walk::new(onnx);
+        let graph = proto
+            .graph
+            .as_ref()
+            .ok_or_else(|| malformed("it holds no graph".into()))?;
+        walk.graph(graph).map_err(malformed)?;
+        if !walk.missing.is_empty() {
+            return Err(BackendError::MissingOperators {
+                model: source.label.clone(),
+                backend: NAME,
+                operators: walk.missing.into_iter().collect(),
+            });
+        }
+        let external = walk.external;
+        check_border(source, graph)?;
+        let folder = source.path.parent().unwrap_or(Path::new("")).to_path_buf();
+        for location in &external {
+            locate(&folder, location).map_err(malformed)?;
+        }
+        Ok(Self {
+            proto,
+            folder,
+            external,
+        })
+    }
+}
+
+/// The file of external data at `location`, which must lie in `folder`.
+pub(crate) fn locate(folder: &Path, location: &str) -> Result<PathBuf, String> {
+    let inside = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    let refused = |why: &str| format!("external data file `{location}` {why}");
+    if !Path::new(location).components().all(inside) {
+        return Err(refused("is not a path inside the model's folder"));
+    }
+    let canonical = |path: &Path| {
+        fs::canonicalize(path).map_err(|error| refused(&format!("cannot be read: {error}")))
+    };
+    let root = canonical(if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    })?;
+    let path = canonical(&root.join(location))?;
+    if !path.starts_with(&root) {
+        return Err(refused("is a link out of the model's folder"));
+    }
+    if !path.is_file() {
+        return Err(refused("is not a regular file"));
+    }
+    Ok(path)
+}
+
+fn decode(onnx: &Onnx, source: &ModelSource) -> Result<ModelProto, BackendError> {
+    let unreadable = |reason: String| BackendError::Failed {
+        model: source.label.clone(),
+        reason: format!("cannot read its file: {reason}"),
+    };
+    let metadata = fs::metadata(&source.path).map_err(|error| unreadable(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(unreadable("not a regular file".into()));
+    }
+    let malformed = |reason: String| BackendError::Malformed {
+        model: source.label.clone(),
+        reason,
+    };
+    if metadata.len() == 0 {
+        return Err(malformed("the file is empty".into()));
+    }
+    without_panic(|| onnx.proto_model_for_path(&source.path))
+        .map_err(malformed)?
+        .map_err(|error| malformed(shortened(&format!("{error:#}"))))
+}
+
+/// Element types of inputs and outputs must be ones that cross the border.
+fn check_border(source: &ModelSource, graph: &GraphProto) -> Result<(), BackendError> {
+    let weights: HashSet<&str> = initializer_names(graph).collect();
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !weights.contains(input.name.as_str()))
+        .map(|input| ("input", input));
+    let outputs = graph.output.iter().map(|output| ("output", output));
+    for (role, value) in inputs.chain(outputs) {
+        let Some(kind) = element_type(value) else {
+            continue;
+        };
+        if !matches!(
+            kind,
+            DataType::Float
+                | DataType::Double
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Uint8
+                | DataType::Bool
+                | DataType::Undefined
+        ) {
+            return Err(BackendError::UnsupportedType {
+                model: source.label.clone(),
+                backend: NAME,
+                tensor: format!("{role} `{}`", value.name),
+                kind: format!("tensor({})", kind.as_str_name().to_lowercase()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The declared element type of a value, if it is a tensor of a known type.
+pub(crate) fn element_type(value: &ValueInfoProto) -> Option<DataType> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    DataType::try_from(tensor.elem_type).ok()
+}
+
+/// The declared dimensions of a value; `None` if nothing is said about them.
+pub(crate) fn dimensions(value: &ValueInfoProto) -> Option<impl Iterator<Item = Option<&Dim>>> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let shape = tensor.shape.as_ref()?;
+    Some(shape.dim.iter().map(|dim| dim.value.as_ref()))
+}
+
+/// The names of a graph's initializers.
+pub(crate) fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    graph.initializer.iter().map(|tensor| tensor.name.as_str())
+}
+
+/// One pass over all graphs of a model.
+struct Walk<'a> {
+    onnx: &'a Onnx,
+    missing: BTreeSet<String>,
+    external: BTreeSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(onnx: &'a Onnx) -> Self {
+        Self {
+            onnx,
+            missing: BTreeSet::new(),
+            external: BTreeSet::new(),
+        }
+    }
+
+    /// The depth is bounded by the decoder, which refuses a hundred levels.
+    fn graph(&mut self, graph: &GraphProto) -> Result<(), String> {
+        if graph.output.is_empty() {
+            return Err(format!("graph `{}` has no outputs", graph.name));
+        }
+        let mut made: HashSet<&str> = initializer_names(graph).collect();
+        made.extend(graph.input.iter().map(|input| input.name.as_str()));
+        let outputs = graph.node.iter().flat_map(|node| &node.output);
+        made.extend(outputs.map(String::as_str));
+        if let Some(output) = graph
+            .output
+            .iter()
+            .find(|value| !made.contains(value.name.as_str()))
+        {
+            return Err(format!("output `{}` is made by no node", output.name));
+        }
+        let values = graph.input.iter().chain(&graph.output);
+        for value in values.chain(&graph.value_info) {
+            check_dimension_names(value)?;
+        }
+        for tensor in &graph.initializer {
+            self.tensor(tensor)?;
+        }
+        for node in &graph.node {
+            self.node(graph, node)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
+        let known = DOMAINS.contains(&node.domain.as_str());
+        if !known || !self.onnx.op_register.0.contains_key(&node.op_type) {
+            let domain = match node.domain.as_str() {
+                "" => "ai.onnx",
+                domain => domain,
+            };
+            self.missing.insert(format!("{domain}.{}", node.op_type));
+        }
+        if node.op_type == "ConstantOfShape" {
+            check_made_elements(graph, node)?;
+        }
+        for attribute in &node.attribute {
+            for tensor in attribute.t.iter().chain(&attribute.tensors) {
+                self.tensor(tensor)?;
+            }
+            for inner in attribute.g.iter().chain(&attribute.graphs) {
+                self.graph(inner)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&mut self, tensor: &TensorProto) -> Result<(), String> {
+        let location = tensor
+            .external_data
+            .iter()
+            .find(|entry| entry.key == "location");
+        if let Some(entry) = location {
+            self.external.insert(entry.value.clone());
+        }
+        let elements = tensor.dims.iter().try_fold(1i64, |product, dim| {
+            product.checked_mul(*dim).filter(|product| *product >= 0)
+        });
+        if elements.is_none() {
+            return Err(format!(
+                "tensor `{}` has the impossible shape {:?}",
+                tensor.name, tensor.dims
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_dimension_names(value: &ValueInfoProto) -> Result<(), String> {
+    let long = dimensions(value)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|dim| matches!(dim, Dim::DimParam(name) if name.len() > MAX_DIMENSION_NAME));
+    if long {
+        return Err(format!(
+            "value `{}` has a dimension whose name is longer than {MAX_DIMENSION_NAME} bytes",
+            value.name
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a constant that is made of a few bytes and fills the memory.
+fn check_made_elements(graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
+    let Some(shape) = node.input.first().and_then(|name| constant(graph, name)) else {
+        return Ok(());
+    };
+    let extents: Vec<i64> = if shape.raw_data.is_empty() {
+        shape.int64_data.clone()
+    } else {
+        let (words, _) = shape.raw_data.as_chunks::<8>();
+        words.iter().map(|word| i64::from_le_bytes(*word)).collect()
+    };
+    let elements = extents
+        .iter()
+        .try_fold(1i64, |product, extent| product.checked_mul(*extent));
+    match elements {
+        Some(0..=MAX_MADE_ELEMENTS) => Ok(()),
+        _ => Err(format!(
+            "node `{}` makes a constant of shape {extents:?}, at most {MAX_MADE_ELEMENTS} elements are allowed",
+            node.name
+        )),
+    }
+}
+
+/// The constant called `name`, as an initializer or as a node.
+fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
+    let initializer = graph.initializer.iter().find(|tensor| tensor.name == name);
+    initializer.or_else(|| {
+        let makes = |node: &&NodeProto| node.output.iter().any(|output| output == name);
+        let node = graph.node.iter().find(makes)?;
+        let value = |node: &'a NodeProto| node.attribute.iter().find_map(|a| a.t.as_ref());
+        (node.op_type == "Constant").then(|| value(node)).flatten()
+    })
+}

@@ -1,0 +1,281 @@
+//! A model made runnable: translated, optimised, with states kept for reuse.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use lusk_contract::{Signature, TensorSpec, TensorType};
+use tract_onnx::{
+    Onnx,
+    pb::{GraphProto, ModelProto, tensor_shape_proto::dimension::Value as Dim},
+    prelude::{
+        DatumType, InferenceModel, InferenceModelExt, IntoRunnable, Symbol, TDim, TValue, TVec,
+        TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
+    },
+    tract_hir::{
+        infer::Factoid,
+        internal::{DimLike, GenericFactoid, ensure, format_err},
+    },
+};
+
+use crate::{
+    file::{ModelFile, dimensions, element_type, initializer_names},
+    tensor::tensor_type,
+};
+
+/// With more weights than this a model gets no second plan for one row: each
+/// plan packs its own copy of them, and the gain is a few microseconds.
+const MAX_WEIGHTS_FOR_TWO_PLANS: i64 = 4 << 20;
+
+/// A dimension of an input as the model declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InputDim {
+    /// Exactly this extent.
+    Fixed(usize),
+    /// Any extent, the same wherever the name stands.
+    Named(String),
+    /// Any extent.
+    Free,
+}
+
+/// A translated model.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    /// What goes in and comes out.
+    pub(crate) signature: Signature,
+    /// Dimensions of each input.
+    pub(crate) dims: Vec<Vec<InputDim>>,
+    /// Runs any extents.
+    any: Runner,
+    /// Runs the model with every open extent being 1: about a fifth faster,
+    /// and what most requests are.
+    one: Option<Runner>,
+}
+
+impl Plans {
+    /// Translates a checked model.
+    pub(crate) fn translate(onnx: &Onnx, file: &ModelFile) -> TractResult<Self> {
+        let folder = file.folder.to_str();
+        let parsed = onnx.parse(&file.proto, folder)?;
+        ensure!(
+            parsed.unresolved_inputs.is_empty(),
+            "nothing makes the value(s) {}",
+            parsed.unresolved_inputs.join(", ")
+        );
+        let graph = graph_of(&file.proto)?;
+        let dims = input_dims(graph)?;
+        let typed = open(&parsed.model)?;
+        let signature = signature(graph, &dims, &typed)?;
+        let is_open = dims
+            .iter()
+            .flatten()
+            .any(|dim| !matches!(dim, InputDim::Fixed(_)));
+        let small = weights(graph) <= MAX_WEIGHTS_FOR_TWO_PLANS;
+        // Some models cannot be fixed to one row; the open plan serves them.
+        let one = (is_open && small)
+            .then(|| single(parsed.model).and_then(Runner::new).ok())
+            .flatten();
+        let any = Runner::new(typed)?;
+        Ok(Self {
+            signature,
+            dims,
+            any,
+            one,
+        })
+    }
+
+    /// The plan for these extents.
+    pub(crate) fn runner(&self, all_open_are_one: bool) -> &Runner {
+        match &self.one {
+            Some(one) if all_open_are_one => one,
+            _ => &self.any,
+        }
+    }
+}
+
+/// A runnable plan and the states that wait for the next call.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    plan: Arc<TypedRunnableModel>,
+    idle: Mutex<Vec<TypedSimpleState>>,
+    max_idle: usize,
+}
+
+impl Runner {
+    fn new(model: TypedModel) -> TractResult<Self> {
+        Ok(Self {
+            plan: model.into_optimized()?.into_runnable()?,
+            idle: Mutex::new(Vec::new()),
+            max_idle: thread::available_parallelism().map_or(1, usize::from),
+        })
+    }
+
+    /// Computes. The state of a call that failed is not used again.
+    pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let idle = self.idle().pop();
+        let mut state = match idle {
+            Some(state) => state,
+            None => self.plan.spawn()?,
+        };
+        let outputs = state.run(inputs)?;
+        let mut idle = self.idle();
+        if idle.len() < self.max_idle {
+            idle.push(state);
+        }
+        Ok(outputs)
+    }
+
+    /// Nothing can panic while the lock is held, so its content is whole.
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<TypedSimpleState>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn graph_of(proto: &ModelProto) -> TractResult<&GraphProto> {
+    proto
+        .graph
+        .as_ref()
+        .ok_or_else(|| format_err!("it holds no graph"))
+}
+
+/// The translated model with open extents.
+///
+/// tract wants a symbol for every extent. Unnamed ones get one each; if the
+/// model then does not fit together, the first extents (the batch) share one,
+/// as tables exported with one input per column mean it.
+fn open(model: &InferenceModel) -> TractResult<TypedModel> {
+    let apart = named(model, |input, axis| format!("lusk_{input}_{axis}"))?;
+    apart.into_typed()?.into_decluttered().or_else(|error| {
+        let together = named(model, |input, axis| match axis {
+            0 => "lusk_batch".into(),
+            axis => format!("lusk_{input}_{axis}"),
+        })?;
+        let typed = together.into_typed().map_err(|_| error)?;
+        typed.into_decluttered()
+    })
+}
+
+/// The model with a symbol for each extent of an input that has none.
+fn named(
+    model: &InferenceModel,
+    name: impl Fn(usize, usize) -> String,
+) -> TractResult<InferenceModel> {
+    let mut model = model.clone();
+    for input in 0..model.inputs.len() {
+        let mut fact = model.input_fact(input)?.clone();
+        let axes: Vec<_> = fact.shape.dims().cloned().collect();
+        for (axis, dim) in axes.into_iter().enumerate() {
+            if !dim.is_concrete() {
+                let symbol = model.sym(&name(input, axis));
+                fact.shape.set_dim(axis, TDim::from(symbol));
+            }
+        }
+        model.set_input_fact(input, fact)?;
+    }
+    Ok(model)
+}
+
+/// The translated model with every open extent being 1.
+fn single(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut model = named(&model, |input, axis| format!("lusk_{input}_{axis}"))?;
+    let mut symbols: HashSet<Symbol> = HashSet::new();
+    for input in 0..model.inputs.len() {
+        for dim in model.input_fact(input)?.shape.dims() {
+            if let GenericFactoid::Only(dim) = dim {
+                symbols.extend(dim.symbols());
+            }
+        }
+    }
+    let ones: HashMap<Symbol, TDim> = symbols
+        .into_iter()
+        .map(|symbol| (symbol, TDim::from(1)))
+        .collect();
+    model.set_symbols(&ones)?;
+    model.into_typed()?.into_decluttered()
+}
+
+/// How many numbers the initializers hold.
+fn weights(graph: &GraphProto) -> i64 {
+    let sizes = graph.initializer.iter().map(|tensor| {
+        tensor
+            .dims
+            .iter()
+            .fold(1i64, |product, dim| product.saturating_mul(*dim))
+    });
+    sizes.fold(0, i64::saturating_add)
+}
+
+/// The dimensions of each input that is no initializer.
+fn input_dims(graph: &GraphProto) -> TractResult<Vec<Vec<InputDim>>> {
+    let weights: HashSet<&str> = initializer_names(graph).collect();
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !weights.contains(input.name.as_str()));
+    inputs
+        .map(|input| {
+            let dims = dimensions(input)
+                .ok_or_else(|| format_err!("input `{}` does not say its rank", input.name))?;
+            Ok(dims.map(input_dim).collect())
+        })
+        .collect()
+}
+
+fn input_dim(dim: Option<&Dim>) -> InputDim {
+    let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    match dim {
+        Some(Dim::DimValue(extent)) => match usize::try_from(*extent) {
+            Ok(extent) => InputDim::Fixed(extent),
+            Err(_) => InputDim::Free,
+        },
+        Some(Dim::DimParam(name)) if !name.is_empty() && is_name(name) => {
+            InputDim::Named(name.clone())
+        }
+        _ => InputDim::Free,
+    }
+}
+
+fn signature(
+    graph: &GraphProto,
+    dims: &[Vec<InputDim>],
+    typed: &TypedModel,
+) -> TractResult<Signature> {
+    let weights: HashSet<&str> = initializer_names(graph).collect();
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !weights.contains(input.name.as_str()));
+    let mut signature = Signature::default();
+    for (position, (input, dims)) in inputs.zip(dims).enumerate() {
+        let extent = |dim: &InputDim| match dim {
+            InputDim::Fixed(extent) => Some(*extent),
+            InputDim::Named(_) | InputDim::Free => None,
+        };
+        signature.inputs.push(TensorSpec {
+            name: input.name.clone(),
+            kind: carried(&input.name, typed.input_fact(position)?.datum_type)?,
+            shape: dims.iter().map(extent).collect(),
+        });
+    }
+    for (position, output) in graph.output.iter().enumerate() {
+        let fact = typed.output_fact(position)?;
+        let declared = element_type(output)
+            .and_then(|kind| DatumType::try_from(kind).ok())
+            .and_then(tensor_type);
+        signature.outputs.push(TensorSpec {
+            name: output.name.clone(),
+            kind: match declared {
+                Some(kind) => kind,
+                None => carried(&output.name, fact.datum_type)?,
+            },
+            shape: fact.shape.iter().map(|dim| dim.to_usize().ok()).collect(),
+        });
+    }
+    Ok(signature)
+}
+
+fn carried(name: &str, datum: DatumType) -> TractResult<TensorType> {
+    tensor_type(datum).ok_or_else(|| format_err!("`{name}` has the type {datum:?}"))
+}

@@ -1,0 +1,130 @@
+//! A loaded model that answers calls, from any number of threads.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use lusk_contract::{BackendError, Session, Signature, Tensor, TensorSpec};
+use tract_onnx::prelude::{TValue, TVec, TractResult};
+
+use crate::{
+    plan::{InputDim, Plans},
+    shortened,
+    tensor::{enter, leave},
+    without_panic,
+};
+
+/// One holder's view of a loaded model: shared plans under the holder's label.
+pub(crate) struct TractSession {
+    label: String,
+    plans: Arc<Plans>,
+}
+
+impl TractSession {
+    pub(crate) fn new(label: String, plans: Arc<Plans>) -> Self {
+        Self { label, plans }
+    }
+
+    fn failed(&self, reason: &str) -> BackendError {
+        BackendError::Failed {
+            model: self.label.clone(),
+            reason: shortened(reason),
+        }
+    }
+
+    fn compute(&self, inputs: &[Tensor], rows_are_one: bool) -> TractResult<Vec<Tensor>> {
+        let entered: TVec<TValue> = inputs
+            .iter()
+            .map(|tensor| enter(tensor).map(TValue::from))
+            .collect::<TractResult<_>>()?;
+        let outputs = self.plans.runner(rows_are_one).run(entered)?;
+        let specs = &self.plans.signature.outputs;
+        outputs
+            .iter()
+            .zip(specs)
+            .map(|(output, spec)| leave(output, spec.kind))
+            .collect()
+    }
+}
+
+impl Session for TractSession {
+    fn signature(&self) -> &Signature {
+        &self.plans.signature
+    }
+
+    fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
+        let all_open_are_one =
+            check(&self.plans, inputs).map_err(|reason| BackendError::BadInput {
+                model: self.label.clone(),
+                reason,
+            })?;
+        without_panic(|| self.compute(inputs, all_open_are_one))
+            .map_err(|panic| self.failed(&panic))?
+            .map_err(|error| self.failed(&format!("{error:#}")))
+    }
+}
+
+impl fmt::Debug for TractSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TractSession")
+            .field("label", &self.label)
+            .field("signature", &self.plans.signature)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses inputs that do not fit; tells whether every open extent is 1.
+fn check(plans: &Plans, inputs: &[Tensor]) -> Result<bool, String> {
+    let specs = &plans.signature.inputs;
+    if inputs.len() != specs.len() {
+        let names: Vec<String> = specs
+            .iter()
+            .map(|spec| format!("`{}`", spec.name))
+            .collect();
+        return Err(format!(
+            "expected {} input(s) ({}), got {}",
+            specs.len(),
+            names.join(", "),
+            inputs.len()
+        ));
+    }
+    let mut all_open_are_one = true;
+    let mut extents: HashMap<&str, (&str, usize)> = HashMap::new();
+    for ((spec, dims), tensor) in specs.iter().zip(&plans.dims).zip(inputs) {
+        if tensor.kind() != spec.kind || tensor.shape().len() != dims.len() {
+            return Err(mismatch(spec, tensor));
+        }
+        for (axis, (dim, extent)) in dims.iter().zip(tensor.shape().iter().copied()).enumerate() {
+            match dim {
+                InputDim::Fixed(wanted) if *wanted == extent => {}
+                InputDim::Fixed(_) => return Err(mismatch(spec, tensor)),
+                InputDim::Free => all_open_are_one &= extent == 1,
+                InputDim::Named(name) => {
+                    all_open_are_one &= extent == 1;
+                    let (first, known) = *extents.entry(name).or_insert((&spec.name, extent));
+                    if known != extent {
+                        return Err(format!(
+                            "input `{}`: dimension {axis} (`{name}`) is {extent}, but input `{first}` has {known} there",
+                            spec.name
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    Ok(all_open_are_one)
+}
+
+fn mismatch(spec: &TensorSpec, tensor: &Tensor) -> String {
+    let extents: Vec<String> = spec
+        .shape
+        .iter()
+        .map(|extent| extent.map_or_else(|| "any".into(), |extent| extent.to_string()))
+        .collect();
+    format!(
+        "input `{}`: expected {} of shape [{}], got {} of shape {:?}",
+        spec.name,
+        spec.kind.onnx_name(),
+        extents.join(", "),
+        tensor.kind().onnx_name(),
+        tensor.shape()
+    )
+}
