@@ -131,7 +131,6 @@ async fn serve<A: Answer>(
             .timer(TokioTimer::new())
             .header_read_timeout(options.header_timeout)
             .max_buf_size(MAX_READ_BUFFER)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {

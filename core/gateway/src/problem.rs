@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
@@ -27,7 +27,7 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 pub(crate) struct Problem {
     status: StatusCode,
     message: String,
-    headers: HeaderMap,
+    header: Option<(HeaderName, &'static str)>,
     function_failed: bool,
 }
 
@@ -36,13 +36,13 @@ impl Problem {
         Self {
             status,
             message: message.into(),
-            headers: HeaderMap::new(),
+            header: None,
             function_failed: false,
         }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
+        self.header = Some((name, value));
         self
     }
 
@@ -211,10 +211,13 @@ impl Problem {
         let body = json!({ "message": self.message }).to_string();
         let mut reply = Response::new(Full::new(Bytes::from(body)));
         *reply.status_mut() = self.status;
-        *reply.headers_mut() = self.headers;
+        let headers = reply.headers_mut();
+        if let Some((name, value)) = self.header {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         let json = HeaderValue::from_static("application/json");
-        reply.headers_mut().insert(CONTENT_TYPE, json);
-        add_function_failed(reply.headers_mut(), self.function_failed);
+        headers.insert(CONTENT_TYPE, json);
+        add_function_failed(headers, self.function_failed);
         reply
     }
 }

@@ -1,0 +1,283 @@
+//! Bounds: what a caller may send, how long, and how many at a time.
+
+use super::*;
+
+fn options(change: impl FnOnce(&mut ScoringOptions)) -> ScoringOptions {
+    let mut options = ScoringOptions::default();
+    change(&mut options);
+    options
+}
+
+fn small_bodies() -> ScoringOptions {
+    options(|options| options.max_body_bytes = 1000)
+}
+
+fn head(more: &str) -> String {
+    format!(
+        "POST {SCORE} HTTP/1.1\r\nHost: lusk\r\n{}: {}\r\n{more}\r\n",
+        BEARER.0, BEARER.1
+    )
+}
+
+#[test]
+fn a_body_may_have_100_million_bytes() {
+    assert_eq!(ScoringOptions::default().max_body_bytes, 100_000_000);
+}
+
+#[tokio::test]
+async fn a_body_of_the_limit_is_taken() {
+    let node = Node::with(route_that(Behaviour::Echo), small_bodies()).await;
+    let answer = node.post(&"x".repeat(1000)).await;
+    assert_eq!(
+        (answer.status, answer.json()["length"].as_u64()),
+        (200, Some(1000))
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_tells_it_is_too_long_is_refused_unread() {
+    let replica = Fake::new(Behaviour::Echo);
+    let node = Node::with(route_to(info(), &replica), small_bodies()).await;
+    let mut client = node.connect().await;
+    client.send(head("Content-Length: 1001\r\n")).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 413);
+    assert!(answer.message().contains("1001 bytes, at most 1000"));
+    assert_eq!(replica.begun(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_all_before_looking_finds_the_answer() {
+    let limit = 8 * 1024 * 1024;
+    let options = options(|options| options.max_body_bytes = limit);
+    let node = Node::with(route_that(Behaviour::Echo), options).await;
+    let mut client = node.connect().await;
+    for (path, status) in [(SCORE, 413), ("/nowhere", 404)] {
+        let body = "x".repeat(limit + usize::from(status == 413));
+        client.send(request("POST", path, &[BEARER], &body)).await;
+        assert_eq!(client.answer().await.status, status);
+    }
+    client.send(request("POST", SCORE, &[BEARER], "x")).await;
+    assert_eq!(
+        client.answer().await.status,
+        200,
+        "the connection is still good"
+    );
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_taken_up_to_the_limit() {
+    let node = Node::with(route_that(Behaviour::Echo), small_bodies()).await;
+    let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
+    let mut client = node.connect().await;
+    client.send(head("Transfer-Encoding: chunked\r\n")).await;
+    client.send(&chunk).await;
+    client.send(&chunk).await;
+    client.send("0\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status, answer.json()["length"].as_u64()),
+        (200, Some(1000))
+    );
+
+    client.send(head("Transfer-Encoding: chunked\r\n")).await;
+    for _ in 0..3 {
+        client.send(&chunk).await;
+    }
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 413);
+    assert!(answer.message().contains("larger than 1000 bytes"));
+}
+
+#[tokio::test]
+async fn a_body_in_many_parts_arrives_whole() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    client.send(head("Content-Length: 300000\r\n")).await;
+    for part in 0..30 {
+        client.send(format!("{part:09}\n").repeat(1000)).await;
+    }
+    let seen = client.answer().await.json();
+    let expected: String = (0..30)
+        .map(|part| format!("{part:09}\n").repeat(1000))
+        .collect();
+    assert_eq!(seen["body"], expected);
+}
+
+#[tokio::test]
+async fn who_asks_first_is_told_to_go_on_or_refused() {
+    let node = Node::with(route_that(Behaviour::Echo), small_bodies()).await;
+    let mut client = node.connect().await;
+    let ask = |length: usize| {
+        head(&format!(
+            "Expect: 100-continue\r\nContent-Length: {length}\r\n"
+        ))
+    };
+    client.send(ask(5)).await;
+    assert_eq!(client.answer().await.status, 100);
+    client.send("seven").await;
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status, &answer.json()["body"]),
+        (200, &"seven".into())
+    );
+
+    client.send(ask(5000)).await;
+    assert_eq!(client.answer().await.status, 413);
+}
+
+#[tokio::test]
+async fn headers_of_64_kib_are_431() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let large = "h".repeat(64 * 1024);
+    let answer = node
+        .ask("POST", SCORE, &[BEARER, ("x-large", &large)], "x")
+        .await;
+    assert_eq!(answer.status, 431);
+    assert!(answer.message().contains("at most 65536"));
+
+    let fits = "h".repeat(63 * 1024);
+    let answer = node
+        .ask("POST", SCORE, &[BEARER, ("x-large", &fits)], "x")
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn headers_without_end_are_431_and_the_connection_closes() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    let endless = format!(
+        "POST {SCORE} HTTP/1.1\r\nx-large: {}",
+        "h".repeat(96 * 1024)
+    );
+    client.send(&endless[..96 * 1024]).await;
+    assert_eq!(client.answer().await.status, 431);
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_400() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    client.send("\x16\x03\x01 this is no request\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 400);
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_caller_who_stops_in_the_headers_is_cut_off() {
+    let options = options(|options| options.listener.header_timeout = SHORT);
+    let node = Node::with(route_that(Behaviour::Echo), options).await;
+    for begun in [
+        "",
+        "P",
+        "POST /api/v1/service/digits/score HTTP/1.1\r\nHost: l",
+    ] {
+        let mut client = node.connect().await;
+        client.send(begun).await;
+        assert!(client.is_closed().await, "{begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_headers_byte_by_byte_is_cut_off() {
+    let options = options(|options| options.listener.header_timeout = SHORT);
+    let node = Node::with(route_that(Behaviour::Echo), options).await;
+    let stream = tokio::net::TcpStream::connect(node.address).await;
+    let (mut read, mut write) = stream.expect("a connection").into_split();
+    let drip = tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        // Ends by an error, when the other side has closed.
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    });
+    let mut rest = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut rest);
+    // Either end of a connection that is cut off: an orderly one or a reset.
+    let _ = within(closed).await;
+    assert!(rest.is_empty());
+    within(drip).await.expect("no panic");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let options = options(|options| options.listener.header_timeout = SHORT);
+    let node = Node::with(route_that(Behaviour::Echo), options).await;
+    let mut client = node.connect().await;
+    client.send(request("POST", SCORE, &[BEARER], "x")).await;
+    assert_eq!(client.answer().await.status, 200);
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_caller_who_stops_in_the_body_is_408_and_closed() {
+    let options = options(|options| options.body_timeout = SHORT);
+    let replica = Fake::new(Behaviour::Echo);
+    let node = Node::with(route_to(info(), &replica), options).await;
+    let mut client = node.connect().await;
+    client.send(head("Content-Length: 10\r\n")).await;
+    client.send("seven").await;
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (408, Some("close"))
+    );
+    assert!(answer.message().contains("50 ms"));
+    assert!(client.is_closed().await);
+    assert_eq!(replica.begun(), 0);
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_breaks_the_rules_is_400() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    client.send(head("Transfer-Encoding: chunked\r\n")).await;
+    client.send("not a size\r\n").await;
+    assert_eq!(client.answer().await.status, 400);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_a_place_that_is_free_again_is_taken() {
+    let options = options(|options| options.listener.max_connections = 1);
+    let node = Node::with(route_that(Behaviour::Echo), options).await;
+    let mut first = node.connect().await;
+    first.send(request("POST", SCORE, &[BEARER], "x")).await;
+    assert_eq!(first.answer().await.status, 200);
+    assert!(node.connect().await.is_closed().await);
+    drop(first);
+    within(async {
+        loop {
+            // Whether the door has seen the first one go is not for us to know.
+            let mut next = node.connect().await;
+            if next.try_ask(&request("POST", SCORE, &[BEARER], "x")).await {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_under_way_take_no_more_memory_than_allowed() {
+    let replica = Fake::new(Behaviour::Wait);
+    let options = options(|options| options.max_buffered_bytes = 1500);
+    let node = Node::with(route_to(info(), &replica), options).await;
+    let body = "x".repeat(1000);
+    let mut first = node.connect().await;
+    first.send(request("POST", SCORE, &[BEARER], &body)).await;
+    until(|| replica.begun() == 1).await;
+
+    let answer = node.post(&body).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert!(answer.message().contains("1500 bytes"));
+
+    replica.go_on.notify_one();
+    assert_eq!(first.answer().await.status, 200);
+    replica.go_on.notify_one();
+    assert_eq!(node.post(&body).await.status, 200);
+}
