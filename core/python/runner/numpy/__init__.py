@@ -203,7 +203,6 @@ single = float32
 uint = uint64
 
 
-
 def shape(a):
     """The extents of an array."""
     return asarray(a).shape
@@ -237,6 +236,8 @@ def flatnonzero(a):
 
 def argwhere(a):
     """The positions of the elements that are not zero, one row for each."""
+    if asarray(a).ndim == 0:
+        raise _missing.missing("argwhere of a single number")
     return transpose(stack(nonzero(a)))
 
 

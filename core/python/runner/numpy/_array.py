@@ -23,7 +23,16 @@ def connect(operations, reductions, indexing, printing, shaping):
 class ndarray:
     """Elements of one type in any number of dimensions."""
 
-    __slots__ = ("_buffer", "_offset", "_shape", "_strides", "dtype", "base", "_writable", "__weakref__")
+    __slots__ = (
+        "_buffer",
+        "_offset",
+        "_shape",
+        "_strides",
+        "dtype",
+        "base",
+        "_writable",
+        "__weakref__",
+    )
     __hash__ = None
     __array_priority__ = 0
 
@@ -184,7 +193,7 @@ class ndarray:
         return (self[index] for index in range(self._shape[0]))
 
     def __contains__(self, value):
-        return bool((self == value).any())
+        return bool(_reductions.any(self == value))
 
     def __bool__(self):
         if self.size != 1:

@@ -99,7 +99,18 @@ _NAMES.update(
         None: FLOAT64,
     }
 )
-_ELSEWHERE = ("float16", "half", "e", "f2", "complex", "object", "O", "str", "datetime64", "timedelta64")
+_ELSEWHERE = (
+    "float16",
+    "half",
+    "e",
+    "f2",
+    "complex",
+    "object",
+    "O",
+    "str",
+    "datetime64",
+    "timedelta64",
+)
 
 
 def name_scalar(kind, scalar_class):

@@ -178,9 +178,7 @@ class _Selection:
     """What position arrays select: where each picked part begins, and the parts' shape."""
 
     def __init__(self, a, items, picks):
-        view = _slice(
-            a, [_WHOLE if place in picks else item for place, item in enumerate(items)]
-        )
+        view = _slice(a, [_WHOLE if place in picks else item for place, item in enumerate(items)])
         self.adjacent = picks[-1] - picks[0] == len(picks) - 1
         self.first = picks[0]
         indices = [asarray(items[place]) for place in picks]
@@ -191,9 +189,11 @@ class _Selection:
         self.offsets = [view._offset] * prod(self.outer)
         for place, each in zip(picks, indices, strict=True):
             extent, stride = view._shape[place], view._strides[place]
+            for index in each._data():
+                _position(index, extent, place)
             chosen = broadcast_to(each, self.outer)._data()
             self.offsets = [
-                offset + _position(index, extent, place) * stride
+                offset + (index if index >= 0 else index + extent) * stride
                 for offset, index in zip(self.offsets, chosen, strict=True)
             ]
 
@@ -214,9 +214,7 @@ def _pick(a, items, picks):
     if selection.rest_shape:
         for offset in selection.offsets:
             data.extend(
-                _storage.gather(
-                    a._buffer, offset, selection.rest_shape, selection.rest_strides
-                )
+                _storage.gather(a._buffer, offset, selection.rest_shape, selection.rest_strides)
             )
     else:
         buffer = a._buffer

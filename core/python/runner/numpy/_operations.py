@@ -8,6 +8,7 @@ from itertools import starmap
 from numpy import _dtypes, _scalars, _storage
 from numpy._array import make, ndarray
 from numpy._dtypes import BOOL, FLOAT32, FLOAT64, INT64
+from numpy._indexing import iterate, nonzero
 from numpy._missing import missing
 from numpy._shaping import asarray, broadcast_to
 
@@ -243,12 +244,19 @@ def minimum(x1, x2):
 
 def arctan2(x1, x2):
     """The angle of the point (x2, x1)."""
-    return _binary(_mapped(math.atan2), x1, x2, kind_of=_divided_kind)
+    return _float_pair(math.atan2, x1, x2)
 
 
 def hypot(x1, x2):
     """The length of the hypotenuse."""
-    return _binary(_mapped(math.hypot), x1, x2, kind_of=_divided_kind)
+    return _float_pair(math.hypot, x1, x2)
+
+
+def _float_pair(function, x1, x2):
+    kinds = [kind for kind in (_operand(x1)[2], _operand(x2)[2]) if kind is not None]
+    if kinds and all(kind.itemsize == 1 for kind in kinds):
+        raise missing("the data type float16 (the result for 8-bit integers)")
+    return _binary(_mapped(function), x1, x2, kind_of=_float_kind)
 
 
 def _kind_of(left, right):
@@ -297,17 +305,17 @@ greater_equal = _comparison(operator.ge, "Where the first is not smaller.")
 
 def logical_and(x1, x2):
     """Where both are true."""
-    return _binary(_mapped(lambda a, b: a != 0 and b != 0), x1, x2, BOOL)
+    return bitwise_and(not_equal(x1, 0), not_equal(x2, 0))
 
 
 def logical_or(x1, x2):
     """Where either is true."""
-    return _binary(_mapped(lambda a, b: a != 0 or b != 0), x1, x2, BOOL)
+    return bitwise_or(not_equal(x1, 0), not_equal(x2, 0))
 
 
 def logical_xor(x1, x2):
     """Where exactly one is true."""
-    return _binary(_mapped(lambda a, b: (a != 0) != (b != 0)), x1, x2, BOOL)
+    return not_equal(not_equal(x1, 0), not_equal(x2, 0))
 
 
 def bitwise_and(x1, x2):
@@ -435,9 +443,11 @@ log10 = _float_function(math.log10, "The logarithm to base 10.", _log_error)
 log1p = _float_function(math.log1p, "log(1 + x), precise near zero.", _log1p_error)
 sqrt = _float_function(math.sqrt, "The square root.", _nan)
 cbrt = _float_function(
-    lambda value: math.copysign(math.cbrt(abs(value)), value)
-    if hasattr(math, "cbrt")
-    else math.copysign(abs(value) ** (1 / 3), value),
+    lambda value: (
+        math.copysign(math.cbrt(abs(value)), value)
+        if hasattr(math, "cbrt")
+        else math.copysign(abs(value) ** (1 / 3), value)
+    ),
     "The cube root.",
     _nan,
 )
@@ -476,7 +486,8 @@ def positive(x):
 
 def square(x):
     """Times itself."""
-    return multiply(x, x)
+    a = asarray(x)
+    return multiply(a, a.astype(_whole_kind(a.dtype), copy=False))
 
 
 def reciprocal(x):
@@ -489,6 +500,8 @@ def reciprocal(x):
 
 def sign(x):
     """-1, 0 or 1."""
+    if asarray(x).dtype is BOOL:
+        raise TypeError("ufunc 'sign' did not contain a loop with a matching signature")
     return _unary(
         lambda data: [value if value != value else (value > 0) - (value < 0) for value in data], x
     )
@@ -530,7 +543,7 @@ def signbit(x):
     return _unary(lambda data: [math.copysign(1.0, value) < 0 for value in data], x, result=BOOL)
 
 
-def _rounding(function):
+def _rounding(function, whole_kind=lambda kind: kind):
     def one(value):
         if not math.isfinite(value):
             return value
@@ -539,7 +552,7 @@ def _rounding(function):
     def operation(x):
         a = asarray(x)
         if a.dtype.kind != "f":
-            return _unary(lambda data: data[:], a)
+            return _unary(lambda data: data[:], a, whole_kind)
         return _unary(lambda data: list(map(one, data)), a)
 
     return operation
@@ -548,7 +561,7 @@ def _rounding(function):
 floor = _rounding(math.floor)
 ceil = _rounding(math.ceil)
 trunc = fix = _rounding(math.trunc)
-rint = _rounding(round)
+rint = _rounding(round, _float_kind)
 
 
 def round_(a, decimals=0, out=None):
@@ -578,16 +591,21 @@ def clip(a, a_min=None, a_max=None, out=None, min=None, max=None):
     high = a_max if max is None else max
     result = asarray(a)
     if low is not None:
-        result = maximum(result, low)
+        result = maximum(result, _reachable(low, result.dtype))
     if high is not None:
-        result = minimum(result, high)
+        result = minimum(result, _reachable(high, result.dtype))
     return positive(result) if low is None and high is None else result
+
+
+def _reachable(bound, kind):
+    """A bound that the integer type can hold and that clips alike."""
+    if type(bound) is not int or kind.limits is None:
+        return bound
+    return sorted((bound, *kind.limits))[1]
 
 
 def where(condition, *choices):
     """One or the other by a condition; with the condition alone, the positions where it holds."""
-    from numpy._indexing import nonzero
-
     condition = asarray(condition)
     if not choices:
         return nonzero(condition)
@@ -644,8 +662,6 @@ def _stacked(a, b):
     b = broadcast_to(b, outer + b._shape[-2:])
     kind = _dtypes.promote(a.dtype, b.dtype)
     data = buffer_of(kind.code)
-    from numpy._indexing import iterate
-
     for index in iterate(outer):
         data.extend(_product(a[index], b[index])._data())
     return make(data, (*outer, a._shape[-2], b._shape[-1]), kind)
@@ -660,7 +676,9 @@ def _product(a, b):
     across = b if b.ndim == 1 else b.T
     right = _dtypes.convert(across._data(), b.dtype, kind).tolist()
     rows = [left[start : start + inner] for start in range(0, len(left), inner)] if inner else []
-    columns = [right[start : start + inner] for start in range(0, len(right), inner)] if inner else []
+    columns = (
+        [right[start : start + inner] for start in range(0, len(right), inner)] if inner else []
+    )
     shape = a._shape[:-1] + b._shape[1:]
     if inner:
         values = [_inner(row, column) for row in rows for column in columns]

@@ -4,6 +4,7 @@ import math
 
 from numpy import _dtypes
 from numpy._scalars import format_float, shortest
+from numpy._shaping import concatenate
 
 _LINE = 75
 _PRECISION = 8
@@ -35,7 +36,7 @@ def represent(a):
     last = body.rsplit("\n", 1)[-1]
     width = len(last) + (0 if "\n" in body else len(prefix))
     gap = ",\n" + " " * len(prefix) if width + len(", ".join(extras)) + 3 > _LINE else ", "
-    return f"{prefix}{body}{gap if gap != ', ' else ', '}{', '.join(extras)})"
+    return f"{prefix}{body}{gap}{', '.join(extras)})"
 
 
 def _text(a, separator, prefix):
@@ -45,13 +46,15 @@ def _text(a, separator, prefix):
     form = _formatter(_edges(a).ravel() if summary else a)
     if not a.shape:
         value = a.item()
-        return format_float(value, a.dtype) if a.dtype.kind == "f" else str(value)
-    return _block(a, form, " " * (len(prefix) + 1), separator, summary, a.ndim)
+        if a.dtype.kind == "f" and not prefix:
+            return format_float(value, a.dtype)
+        return form(value).strip()
+    # Room for the comma or bracket behind the last word, and for each closing bracket.
+    width = _LINE - 1 - (a.ndim - 1) - (1 if prefix else 0)
+    return _block(a, form, " " * (len(prefix) + 1), separator, summary, width)
 
 
 def _edges(a):
-    from numpy._shaping import concatenate
-
     for axis in range(a.ndim):
         if a.shape[axis] > 2 * _EDGE:
             before = (slice(None),) * axis
@@ -61,7 +64,7 @@ def _edges(a):
     return a
 
 
-def _block(a, form, indent, separator, summary, depth):
+def _block(a, form, indent, separator, summary, width):
     extent = a.shape[0]
     if summary and extent > 2 * _EDGE:
         items = [*range(_EDGE), None, *range(extent - _EDGE, extent)]
@@ -69,40 +72,36 @@ def _block(a, form, indent, separator, summary, depth):
         items = range(extent)
     if a.ndim == 1:
         words = ["..." if item is None else form(a[item].item()) for item in items]
-        return _lines(words, indent, separator)
+        return _lines(words, indent, separator, width)
     gap = separator.rstrip() + "\n" * (a.ndim - 1) + indent
     inner = indent + " "
     parts = [
-        "..." if item is None else _block(a[item], form, inner, separator, summary, depth)
+        "..." if item is None else _block(a[item], form, inner, separator, summary, width)
         for item in items
     ]
     return f"[{gap.join(parts)}]"
 
 
-def _lines(words, indent, separator):
+def _lines(words, indent, separator, width):
     lines, line = [], indent
-    width = _LINE - max(len(separator.rstrip()), len("]"))
     for word in words[:-1]:
         if len(line) + len(word) > width and len(line) > len(indent):
             lines.append(line.rstrip())
             line = indent
         line += word + separator
     word = words[-1]
-    # The closing bracket of every level has to fit behind the last word.
     if len(line) + len(word) > width and len(line) > len(indent):
         lines.append(line.rstrip())
         line = indent
     lines.append(line + word)
-    return f"[{chr(10).join(lines)[len(indent):]}]"
+    return f"[{chr(10).join(lines)[len(indent) :]}]"
 
 
 def _formatter(a):
     values = a.ravel().tolist()
     if a.dtype.kind != "f":
         if a.dtype is _dtypes.BOOL:
-            words = [str(value) for value in values]
-            width = max(map(len, words)) if a.shape else 0
-            return lambda value: str(value).rjust(width)
+            return lambda value: str(value).rjust(len("False"))
         width = max(len(str(value)) for value in values)
         return lambda value: str(value).rjust(width)
     return _float_formatter(values, a.dtype)
@@ -113,11 +112,7 @@ def _float_formatter(values, kind):
     nonzero = [abs(value) for value in finite if value != 0]
     special = [format_float(value, kind) for value in values if not math.isfinite(value)]
     scientific = bool(nonzero) and (
-        max(nonzero) >= 1e8
-        or min(nonzero) < 1e-4
-        or max(nonzero) / min(nonzero) > 1e3
-        and kind is None
-        or max(nonzero) / min(nonzero) > 1e3
+        max(nonzero) >= 1e8 or min(nonzero) < 1e-4 or max(nonzero) / min(nonzero) > 1e3
     )
     word = _scientific(finite, kind) if scientific else _positional(finite, kind)
     width = max([len(word(value)) for value in finite] + [len(each) for each in special])
@@ -153,18 +148,21 @@ def _positional(finite, kind):
 def _trim(value, kind, places):
     text = f"{value:.{_rounded(value, kind, places)}f}"
     whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction.rstrip('0')}".ljust(0) if places else f"{whole}."
+    return f"{whole}.{fraction.rstrip('0')}" if places else f"{whole}."
 
 
 def _scientific(finite, kind):
-    places = 0
+    places = size = 0
     for value in finite:
         digits, _ = shortest(value, kind)
         text = f"{abs(value):.{min(len(digits) - 1, _PRECISION)}e}"
-        places = max(places, len(text.partition("e")[0].partition(".")[2].rstrip("0")))
+        mantissa, _, exponent = text.partition("e")
+        places = max(places, len(mantissa.partition(".")[2].rstrip("0")))
+        size = max(size, len(exponent) - 1)
 
     def word(value):
         mantissa, _, exponent = f"{value:.{places}e}".partition("e")
-        return f"{mantissa if '.' in mantissa else mantissa + '.'}e{exponent}"
+        point = "" if "." in mantissa else "."
+        return f"{mantissa}{point}e{exponent[0]}{exponent[1:].rjust(size, '0')}"
 
     return word

@@ -155,8 +155,7 @@ def all(a, axis=None, out=None, keepdims=False):
 def count_nonzero(a, axis=None, keepdims=False):
     """How many elements are not zero."""
     a = asarray(a)
-    counted = _reduce(a, axis, keepdims, lambda row: len(row) - row.count(0), INT64)
-    return counted if hasattr(counted, "_strides") else counted.item()
+    return _reduce(a, axis, keepdims, lambda row: len(row) - row.count(0), INT64)
 
 
 def _position(extreme):
@@ -212,7 +211,9 @@ def _along(a, axis, compute, kind):
 
 def _flat_or(a, axis):
     a = asarray(a)
-    return (ravel(a), 0) if axis is None else (a, axis)
+    if axis is None:
+        return ravel(a), 0
+    return (a, axis) if a.ndim else (ravel(a), axis)
 
 
 def cumsum(a, axis=None, dtype=None, out=None):
@@ -240,7 +241,9 @@ def _check_sort(kind):
 def sort(a, axis=-1, kind=None):
     """Sorted, NaN at the end."""
     _check_sort(kind)
-    a, axis = _flat_or(a, axis)
+    a = asarray(a)
+    if axis is None:
+        a, axis = ravel(a), 0
     return _along(a, axis, _sorted, a.dtype)
 
 

@@ -57,16 +57,19 @@ class generic:
         """The value rounded."""
         return _operations.round_(self, decimals)
 
-    def __round__(self, digits=None):
-        if digits is None:
-            return round(self.item())
-        return self.round(digits)
+    def sum(self, axis=None, dtype=None):
+        """The value, in the type of a sum."""
+        return _operations.as_array(self).sum(axis, dtype)
 
-    def sum(self, axis=None):
+    def mean(self, axis=None, dtype=None):
+        """The value, in the type of a mean."""
+        return _operations.as_array(self).mean(axis, dtype)
+
+    def min(self, axis=None):
         """The value itself."""
         return self
 
-    mean = min = max = sum
+    max = min
 
     def __getitem__(self, key):
         if key == () or key is Ellipsis:
@@ -81,6 +84,11 @@ class number(generic):
     """Integers and floats."""
 
     __slots__ = ()
+
+    def __round__(self, digits=None):
+        if digits is None:
+            return round(self.item())
+        return self.round(digits)
 
 
 class integer(number):
@@ -204,7 +212,7 @@ def _float_class(name, kind):
         "is_integer": lambda self: float(self).is_integer(),
         "dtype": kind,
         "__doc__": f"A {name}.",
-        "__round__": generic.__round__,
+        "__round__": number.__round__,
         "__reduce__": generic.__reduce__,
         **_operators(),
     }
@@ -233,7 +241,7 @@ def _integer_class(name, kind, base):
         "item": lambda self: int(self),
         "dtype": kind,
         "__doc__": f"An {name}.",
-        "__round__": generic.__round__,
+        "__round__": number.__round__,
         "__reduce__": generic.__reduce__,
         **_operators(),
     }
@@ -277,7 +285,7 @@ class bool_(generic):
         return str(self._value)
 
     def __repr__(self):
-        return f"np.{self._value}"
+        return f"np.{self._value}_"
 
     def __format__(self, spec):
         return format(self._value, spec)

@@ -115,6 +115,8 @@ def _natural(types):
         found = _PLAIN.get(each)
         if found is None:
             found = _natural_of(each)
+        if found is None:
+            return None
         kind = found if kind is None else _dtypes.promote(kind, found)
     return kind
 
@@ -148,7 +150,9 @@ def _natural_buffer(values, natural):
     except OverflowError:
         raise missing("an integer of more than 64 bits with a sign") from None
     except TypeError:
-        return buffer_of(natural.code, [each.item() if hasattr(each, "item") else each for each in values])
+        return buffer_of(
+            natural.code, [each.item() if hasattr(each, "item") else each for each in values]
+        )
 
 
 def _buffer_as(values, kind, natural):
@@ -229,7 +233,9 @@ def arange(start, stop=None, step=1, dtype=None):
         start, stop = 0, start
     natural = common_type([asarray(each) for each in (start, stop, step)])
     kind = natural if dtype is None else _dtypes.find(dtype)
-    start, stop, step = (each.item() if hasattr(each, "item") else each for each in (start, stop, step))
+    start, stop, step = (
+        each.item() if hasattr(each, "item") else each for each in (start, stop, step)
+    )
     if natural.kind != "f":
         return array(list(range(int(start), int(stop), int(step))), kind)
     count = max(0, _ceil((stop - start) / step))
@@ -513,8 +519,12 @@ def tile(A, reps):
     made = reshape(a, shape)
     for place, count in enumerate(counts):
         if count != 1:
-            made = concatenate([made] * count, place) if count else make(
-                buffer_of(a.dtype.code), (*shape[:place], 0, *shape[place + 1 :]), a.dtype
+            made = (
+                concatenate([made] * count, place)
+                if count
+                else make(
+                    buffer_of(a.dtype.code), (*shape[:place], 0, *shape[place + 1 :]), a.dtype
+                )
             )
     return made.copy()
 
@@ -524,6 +534,7 @@ def repeat(a, repeats, axis=None):
     a = asarray(a)
     if axis is None:
         a, axis = ravel(a), 0
+    a = atleast_1d(a)
     place = _storage.normal_axis(axis, a.ndim)
     extent = a._shape[place]
     counts = asarray(repeats).tolist()

@@ -3,12 +3,14 @@
 import base64
 import datetime
 import json
+import re
 
 from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
 
 _DATE = "%Y-%m-%d"
 _DATE_TIME = "%Y-%m-%d %H:%M:%S.%f %z"
 _TIME = "%H:%M:%S.%f %z"
+_ZONE = re.compile(r" +([+-]\d\d:?\d\d|Z)$")
 
 
 class StandardPythonParameterType(AbstractParameterType):
@@ -53,14 +55,25 @@ def _read_date(text):
     return datetime.datetime.strptime(text, _DATE).date()
 
 
+def _read_date_time(text):
+    # The sample in the swagger document has a space before the zone.
+    return datetime.datetime.fromisoformat(_ZONE.sub(r"\1", text))
+
+
+def _read_time(text):
+    if "-" in text[:5]:
+        return _read_date_time(text).timetz()
+    return datetime.time.fromisoformat(_ZONE.sub(r"\1", text))
+
+
 def _read_bytes(text):
     return base64.b64decode(text.encode("utf-8"))
 
 
 _READERS = {
     datetime.date: _read_date,
-    datetime.datetime: datetime.datetime.fromisoformat,
-    datetime.time: datetime.time.fromisoformat,
+    datetime.datetime: _read_date_time,
+    datetime.time: _read_time,
     bytes: _read_bytes,
     bytearray: lambda text: bytearray(_read_bytes(text)),
 }
