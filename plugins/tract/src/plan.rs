@@ -11,8 +11,8 @@ use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto, tensor_shape_proto::dimension::Value as Dim},
     prelude::{
-        DatumType, InferenceModel, InferenceModelExt, IntoRunnable, Symbol, TDim, TValue, TVec,
-        TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
+        DatumType, InferenceModel, InferenceModelExt, IntoRunnable, Symbol, SymbolValues, TDim,
+        TValue, TVec, Tensor, TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
     },
     tract_hir::{
         infer::Factoid,
@@ -28,6 +28,9 @@ use crate::{
 /// With more weights than this a model gets no second plan for one row: each
 /// plan packs its own copy of them, and the gain is a few microseconds.
 const MAX_WEIGHTS_FOR_TWO_PLANS: i64 = 4 << 20;
+
+/// What the extent is called that unnamed batches share.
+const SHARED_BATCH: &str = "batch";
 
 /// A dimension of an input as the model declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +68,8 @@ impl Plans {
             parsed.unresolved_inputs.join(", ")
         );
         let graph = graph_of(&file.proto)?;
-        let dims = input_dims(graph)?;
-        let typed = open(&parsed.model)?;
+        let mut dims = input_dims(graph)?;
+        let typed = open(&parsed.model, &mut dims)?;
         let signature = signature(graph, &dims, &typed)?;
         let is_open = dims
             .iter()
@@ -99,14 +102,26 @@ impl Plans {
 #[derive(Debug)]
 pub(crate) struct Runner {
     plan: Arc<TypedRunnableModel>,
+    /// Which input and axis tells the extent that a symbol stands for.
+    symbols: Vec<(usize, usize, Symbol)>,
     idle: Mutex<Vec<TypedSimpleState>>,
     max_idle: usize,
 }
 
 impl Runner {
     fn new(model: TypedModel) -> TractResult<Self> {
+        let plan = model.into_optimized()?.into_runnable()?;
+        let mut symbols = Vec::new();
+        for input in 0..plan.model().inputs.len() {
+            for (axis, dim) in plan.model().input_fact(input)?.shape.iter().enumerate() {
+                if let TDim::Sym(symbol) = dim {
+                    symbols.push((input, axis, symbol.clone()));
+                }
+            }
+        }
         Ok(Self {
-            plan: model.into_optimized()?.into_runnable()?,
+            plan,
+            symbols,
             idle: Mutex::new(Vec::new()),
             max_idle: thread::available_parallelism().map_or(1, usize::from),
         })
@@ -114,15 +129,33 @@ impl Runner {
 
     /// Computes. The state of a call that failed is not used again.
     pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let mut known = SymbolValues::default();
+        for (input, axis, symbol) in &self.symbols {
+            known.set(symbol, i64::try_from(inputs[*input].shape()[*axis])?);
+        }
+        let mut outputs = self.compute(inputs)?;
+        for output in &mut outputs {
+            if output.datum_type() == DatumType::TDim {
+                *output = evaluated(output, &known)?.into();
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn compute(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let idle = self.idle().pop();
         let mut state = match idle {
             Some(state) => state,
             None => self.plan.spawn()?,
         };
         let outputs = state.run(inputs)?;
-        let mut idle = self.idle();
-        if idle.len() < self.max_idle {
-            idle.push(state);
+        // A recurrent operator would go on where the last request left it.
+        let remembers = state.op_states.iter().any(Option::is_some);
+        if !remembers {
+            let mut idle = self.idle();
+            if idle.len() < self.max_idle {
+                idle.push(state);
+            }
         }
         Ok(outputs)
     }
@@ -131,6 +164,16 @@ impl Runner {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<TypedSimpleState>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Extents as numbers: tract hands out `Shape` of an open input as symbols.
+fn evaluated(extents: &Tensor, known: &SymbolValues) -> TractResult<Tensor> {
+    let view = extents.try_as_plain_ram()?;
+    let dims = view.as_slice::<TDim>()?.iter();
+    let numbers: Vec<i64> = dims
+        .map(|dim| dim.eval(known).to_i64())
+        .collect::<Result<_, _>>()?;
+    Tensor::from_shape(extents.shape(), &numbers)
 }
 
 fn graph_of(proto: &ModelProto) -> TractResult<&GraphProto> {
@@ -143,18 +186,30 @@ fn graph_of(proto: &ModelProto) -> TractResult<&GraphProto> {
 /// The translated model with open extents.
 ///
 /// tract wants a symbol for every extent. Unnamed ones get one each; if the
-/// model then does not fit together, the first extents (the batch) share one,
-/// as tables exported with one input per column mean it.
-fn open(model: &InferenceModel) -> TractResult<TypedModel> {
-    let apart = named(model, |input, axis| format!("lusk_{input}_{axis}"))?;
-    apart.into_typed()?.into_decluttered().or_else(|error| {
-        let together = named(model, |input, axis| match axis {
-            0 => "lusk_batch".into(),
-            axis => format!("lusk_{input}_{axis}"),
-        })?;
-        let typed = together.into_typed().map_err(|_| error)?;
-        typed.into_decluttered()
+/// model then does not fit together, the first extents share one, as tables
+/// exported with one input per column mean it: they become a named batch.
+fn open(model: &InferenceModel, dims: &mut [Vec<InputDim>]) -> TractResult<TypedModel> {
+    let translated = |model: InferenceModel| model.into_typed()?.into_decluttered();
+    let apart = named(model, own_symbol).and_then(translated);
+    apart.or_else(|error| {
+        let together = |input, axis| match axis {
+            0 => SHARED_BATCH.to_owned(),
+            axis => own_symbol(input, axis),
+        };
+        let typed = named(model, together)
+            .and_then(translated)
+            .map_err(|_| error)?;
+        for batch in dims.iter_mut().filter_map(|dims| dims.first_mut()) {
+            if *batch == InputDim::Free {
+                *batch = InputDim::Named(SHARED_BATCH.to_owned());
+            }
+        }
+        Ok(typed)
     })
+}
+
+fn own_symbol(input: usize, axis: usize) -> String {
+    format!("lusk_{input}_{axis}")
 }
 
 /// The model with a symbol for each extent of an input that has none.
@@ -179,7 +234,7 @@ fn named(
 
 /// The translated model with every open extent being 1.
 fn single(model: InferenceModel) -> TractResult<TypedModel> {
-    let mut model = named(&model, |input, axis| format!("lusk_{input}_{axis}"))?;
+    let mut model = named(&model, own_symbol)?;
     let mut symbols: HashSet<Symbol> = HashSet::new();
     for input in 0..model.inputs.len() {
         for dim in model.input_fact(input)?.shape.dims() {

@@ -181,6 +181,12 @@ fn unnamed_batches_of_columns_fit_together(backend: &dyn Backend) {
         assert_eq!(output.shape(), [rows, 2]);
         assert_eq!(as_floats(output), [1.0, 2.0].repeat(rows));
     }
+    let uneven = [floats(&[1, 1], &[1.0]), floats(&[2, 1], &[1.0, 1.0])];
+    let reason = bad_input(session.as_ref(), &uneven);
+    assert!(
+        reason.contains("`b`") && reason.contains("is 2"),
+        "{reason}"
+    );
 }
 
 fn initializers_are_no_inputs(backend: &dyn Backend) {

@@ -148,6 +148,37 @@ fn a_default_classifier_export_names_the_operator_that_is_missing() {
 }
 
 #[test]
+fn the_digits_example_reads_a_seven() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits");
+    let model = PathBuf::from(path).join("model/digits.onnx");
+    let source = ModelSource {
+        digest: Digest::of(&fs::read(&model).unwrap()),
+        label: "digits:1/digits.onnx".into(),
+        path: model,
+    };
+    let session = TractBackend::new().load(&source).unwrap();
+    let outputs = &session.signature().outputs;
+    assert_eq!(outputs[0].name, "label");
+    assert_eq!(outputs[0].shape, [None]);
+    assert_eq!(outputs[1].name, "probabilities");
+    assert_eq!(outputs[1].shape, [None, Some(10)]);
+    let seven: Vec<f32> = fs::read_to_string(PathBuf::from(path).join("digit-seven.json"))
+        .unwrap()
+        .split(|c: char| !c.is_ascii_digit() && c != '.')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    for rows in [1usize, 2, 5] {
+        let input = floats(&[rows, 64], &seven.repeat(rows));
+        let outputs = session.infer(&[input]).unwrap();
+        assert_eq!(outputs[0].shape(), [rows]);
+        assert_eq!(outputs[0].data().as_ref(), 7i64.to_le_bytes().repeat(rows));
+        assert_eq!(outputs[1].shape(), [rows, 10]);
+        let probabilities = as_floats(&outputs[1]);
+        assert!(probabilities.chunks(10).all(|row| row[7] > 0.99));
+    }
+}
+
+#[test]
 fn a_long_dimension_name_is_refused_before_it_is_parsed() {
     let brackets = "(".repeat(100_000);
     let mut model = content("shared_dim.onnx");
