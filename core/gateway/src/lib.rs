@@ -1,22 +1,26 @@
 //! The front door: HTTP in, calls of the rooms below out.
 //!
-//! [`serve_scoring`] is the way of callers to their services, [`Doors`] opens the
-//! ports of local services. Who may run when is `lusk-router`'s decision, what a
+//! [`serve_scoring`] is the way of callers to their services, [`admin::serve_admin`]
+//! the control plane, [`Doors`] opens the ports of local services. Who may run when is `lusk-router`'s decision, what a
 //! service is `lusk-control`'s. All mapping from errors to HTTP stands in `problem`.
 //!
 //! Invariants: every error of a door is answered with a JSON body and the ids of the
 //! request; what a caller sends is bounded in size, in time and in number.
 
+pub mod admin;
 mod auth;
 mod body;
 mod cors;
 mod headers;
 mod listener;
 mod local;
+mod openapi;
 mod paths;
 mod problem;
 mod score;
 mod swagger;
+#[cfg(test)]
+mod testing;
 
 pub use listener::ListenerOptions;
 pub use local::Doors;

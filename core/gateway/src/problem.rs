@@ -12,8 +12,9 @@ use http::{
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
-use lusk_contract::ScriptError;
-use lusk_domain::ServiceName;
+use lusk_contract::{BlobError, ScriptError};
+use lusk_control::ControlError;
+use lusk_domain::{Failure, FailureCode, ServiceName};
 use lusk_router::RouteError;
 use serde_json::json;
 
@@ -229,4 +230,25 @@ impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.0.as_millis())
     }
+}
+
+/// What the admin door says of a call that the control room refused: the room's own
+/// error object, which holds its code.
+pub(crate) fn control_failure(error: &ControlError) -> Failure {
+    let mut failure = error.failure();
+    if matches!(error, ControlError::ShuttingDown) {
+        failure.status_code = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    }
+    failure
+}
+
+/// What the admin door says of a file that was not stored or not found.
+pub(crate) fn blob_failure(error: &BlobError) -> Failure {
+    let code = match error {
+        BlobError::Missing(_) => FailureCode::NotFound,
+        BlobError::DigestMismatch { .. } => FailureCode::BadRequest,
+        // What else there is, or comes, is the storage's fault.
+        _ => FailureCode::StorageFailed,
+    };
+    Failure::new(code, error.to_string())
 }

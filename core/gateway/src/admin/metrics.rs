@@ -1,0 +1,194 @@
+//! The metrics page, in the text format of Prometheus.
+
+use std::fmt::Write;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::header;
+use lusk_router::{Counters, LATENCY_BOUNDS, Route, RouteStatus};
+
+use super::Shared;
+
+/// Classes of [`Counters::by_class`].
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// `GET /metrics`.
+pub(crate) async fn page(State(admin): Shared) -> Response {
+    let routes: Vec<_> = admin
+        .router
+        .routes()
+        .iter()
+        .map(|route| (name(route), route.status()))
+        .collect();
+    let content_type = (
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    );
+    ([content_type], render(&routes)).into_response()
+}
+
+fn name(route: &Route) -> String {
+    route.info().name.to_string()
+}
+
+type Statuses = [(String, RouteStatus)];
+
+/// A family with one value per service.
+type Family = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&RouteStatus) -> u64,
+);
+
+const FAMILIES: [Family; 9] = [
+    (
+        "lusk_replicas_ready",
+        "gauge",
+        "Replicas that take requests.",
+        |s| s.ready_replicas as u64,
+    ),
+    (
+        "lusk_slots",
+        "gauge",
+        "Requests that ready replicas run at a time.",
+        |s| s.slots as u64,
+    ),
+    ("lusk_slots_busy", "gauge", "Slots in use.", |s| {
+        s.busy as u64
+    }),
+    (
+        "lusk_queue_depth",
+        "gauge",
+        "Requests waiting for a slot.",
+        |s| s.queued as u64,
+    ),
+    (
+        "lusk_requests_abandoned_total",
+        "counter",
+        "Requests whose caller went away before the answer.",
+        |s| s.counters.abandoned,
+    ),
+    (
+        "lusk_requests_overloaded_total",
+        "counter",
+        "Requests that got no slot in time.",
+        |s| s.counters.overloaded,
+    ),
+    (
+        "lusk_requests_not_ready_total",
+        "counter",
+        "Requests that found no ready replica.",
+        |s| s.counters.not_ready,
+    ),
+    (
+        "lusk_requests_timed_out_total",
+        "counter",
+        "Requests that passed the scoring timeout.",
+        |s| s.counters.timed_out,
+    ),
+    (
+        "lusk_requests_retried_total",
+        "counter",
+        "Requests that were tried on a second replica.",
+        |s| s.counters.retried,
+    ),
+];
+
+fn render(routes: &Statuses) -> String {
+    let mut page = String::new();
+    write_page(&mut page, routes).expect("writing to a String does not fail");
+    page
+}
+
+fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
+    for (name, kind, help, value) in FAMILIES {
+        head(page, name, kind, help)?;
+        for (service, status) in routes {
+            writeln!(page, "{name}{{service=\"{service}\"}} {}", value(status))?;
+        }
+    }
+    head(
+        page,
+        "lusk_requests_total",
+        "counter",
+        "Requests by class of status.",
+    )?;
+    for (service, status) in routes {
+        for (class, count) in CLASSES.iter().zip(status.counters.by_class) {
+            writeln!(
+                page,
+                "lusk_requests_total{{service=\"{service}\",class=\"{class}\"}} {count}"
+            )?;
+        }
+    }
+    head(
+        page,
+        "lusk_request_duration_seconds",
+        "histogram",
+        "Time from admission to answer, queue included.",
+    )?;
+    for (service, status) in routes {
+        histogram(page, service, &status.counters)?;
+    }
+    Ok(())
+}
+
+fn head(page: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+    writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+fn histogram(page: &mut String, service: &str, counters: &Counters) -> std::fmt::Result {
+    let name = "lusk_request_duration_seconds";
+    let mut sum = 0;
+    let bounds = LATENCY_BOUNDS.iter().map(ToString::to_string);
+    for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counters.latency) {
+        sum += count;
+        writeln!(
+            page,
+            "{name}_bucket{{service=\"{service}\",le=\"{bound}\"}} {sum}"
+        )?;
+    }
+    let seconds = counters.latency_sum.as_secs_f64();
+    writeln!(page, "{name}_sum{{service=\"{service}\"}} {seconds}")?;
+    writeln!(page, "{name}_count{{service=\"{service}\"}} {sum}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_page_counts_by_service_and_its_histogram_sums_up() {
+        let mut counters = Counters {
+            by_class: [0, 3, 0, 1, 2],
+            timed_out: 2,
+            latency_sum: Duration::from_millis(1500),
+            ..Counters::default()
+        };
+        counters.latency[0] = 4;
+        counters.latency[LATENCY_BOUNDS.len()] = 2;
+        let status = RouteStatus {
+            ready_replicas: 2,
+            counters,
+            ..RouteStatus::default()
+        };
+        let page = render(&[("digits".to_owned(), status)]);
+        for line in [
+            "# TYPE lusk_replicas_ready gauge",
+            "lusk_replicas_ready{service=\"digits\"} 2",
+            "lusk_requests_timed_out_total{service=\"digits\"} 2",
+            "lusk_requests_total{service=\"digits\",class=\"2xx\"} 3",
+            "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"0.0005\"} 4",
+            "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"300\"} 4",
+            "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"+Inf\"} 6",
+            "lusk_request_duration_seconds_sum{service=\"digits\"} 1.5",
+            "lusk_request_duration_seconds_count{service=\"digits\"} 6",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The table of routes: what is served, and what the OpenAPI document must list.
+
+use std::sync::Arc;
+
+use axum::routing::{MethodRouter, delete, get, head, patch, post};
+
+use super::{Admin, blobs, metrics, models, openapi, operations, services, validate};
+
+/// One route.
+pub(crate) struct Route {
+    /// Its method, as the OpenAPI document spells it; only tests ask.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "compared with the document by tests")
+    )]
+    pub(crate) method: &'static str,
+    /// Its path below the workspace or the node.
+    pub(crate) path: &'static str,
+    /// Who answers.
+    pub(crate) handler: MethodRouter<Arc<Admin>>,
+}
+
+fn route(method: &'static str, path: &'static str, handler: MethodRouter<Arc<Admin>>) -> Route {
+    Route {
+        method,
+        path,
+        handler,
+    }
+}
+
+/// Routes of a workspace, under both prefixes.
+pub(crate) fn workspace() -> Vec<Route> {
+    vec![
+        route("post", "/services", post(services::create)),
+        route("get", "/services", get(services::list)),
+        route("get", "/services/{name}", get(services::show)),
+        route("patch", "/services/{name}", patch(services::update)),
+        route("delete", "/services/{name}", delete(services::delete)),
+        route("post", "/services/{name}/reload", post(services::reload)),
+        route(
+            "post",
+            "/services/{name}/listkeys",
+            post(services::list_keys),
+        ),
+        route(
+            "post",
+            "/services/{name}/regenerateKeys",
+            post(services::regenerate_key),
+        ),
+        route("post", "/services/{name}/token", post(services::token)),
+        route("get", "/services/{name}/logs", get(services::logs)),
+        route("post", "/services/validate", post(validate::service)),
+        route(
+            "post",
+            "/services/validate/resource",
+            post(validate::resource),
+        ),
+        route(
+            "post",
+            "/services/validate/name/{name}",
+            post(validate::name),
+        ),
+        route("post", "/services/migrate", post(services::migrate)),
+        route("post", "/packages", post(services::package)),
+        route("get", "/operations/{id}", get(operations::show)),
+        route("get", "/operations/{id}/log", get(operations::log)),
+        route("post", "/models", post(models::register)),
+        route("get", "/models", get(models::list)),
+        route("get", "/models/{id}", get(models::show)),
+        route("patch", "/models/{id}", patch(models::change)),
+        route("delete", "/models/{id}", delete(models::delete)),
+        route("post", "/blobs", post(blobs::upload)),
+        route("get", "/blobs/{digest}", get(blobs::download)),
+        route("head", "/blobs/{digest}", head(blobs::look)),
+    ]
+}
+
+/// Routes of the node.
+pub(crate) fn node() -> Vec<Route> {
+    vec![
+        route("get", "/healthz", get(openapi::health)),
+        route("get", "/openapi.json", get(openapi::document)),
+        route("get", "/metrics", get(metrics::page)),
+    ]
+}

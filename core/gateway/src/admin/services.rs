@@ -1,0 +1,355 @@
+//! Services: create, look, change, delete, keys, logs.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json as JsonReply,
+    extract::{OriginalUri, Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::HeaderName};
+use lusk_contract::ModelFilter;
+use lusk_control::{ServiceView, UpdateService};
+use lusk_domain::{ComputeType, Entry, ModelId, Operation, ServiceName};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Admin, Shared,
+    fault::Fault,
+    input::{Json, Params, parse_part},
+    operation_json,
+    paging::{self, Link},
+    patch,
+    service_json::{self, Models},
+    wire::{self, ImageRequest},
+    workspace_url,
+};
+
+/// Log lines that are given when nobody says how many.
+const DEFAULT_TAIL: usize = 5_000;
+
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+
+/// The service's name in a path.
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    name: String,
+}
+
+impl Named {
+    fn service(&self) -> Result<ServiceName, Fault> {
+        parse_part(&self.name)
+    }
+}
+
+/// Where a request came in, for the URLs of its answer.
+pub(crate) struct Place {
+    workspace: String,
+}
+
+impl Place {
+    pub(crate) fn of(admin: &Admin, headers: &HeaderMap, uri: &http::Uri) -> Self {
+        let base = paging::base_url(headers, uri);
+        Self {
+            workspace: workspace_url(admin, &base, uri.path()),
+        }
+    }
+
+    /// The URL of the workspace.
+    pub(crate) fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// 202 with the operation that goes on.
+    fn accepted(&self, operation: &Operation) -> Response {
+        let location = format!("{}/operations/{}", self.workspace, operation.id);
+        let object = operation_json::operation(operation, &self.workspace, 0);
+        let mut response = (StatusCode::ACCEPTED, JsonReply(object)).into_response();
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response.headers_mut().insert(OPERATION_LOCATION, location);
+        }
+        response
+    }
+}
+
+/// `POST /services`.
+pub(crate) async fn create(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Fault> {
+    let mut wish = wire::create_service(&body)?;
+    complete_snapshot(&admin, wish.entry.as_mut()).await?;
+    let operation = admin.control.create(wish).await?;
+    Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
+}
+
+/// `GET /services`.
+pub(crate) async fn list(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<JsonReply<Value>, Fault> {
+    params.flag("expand")?;
+    let filter = Filter::read(&params)?;
+    let mut views = admin.control.services().await?;
+    views.retain(|view| filter.admits(view));
+    let models = admin.control.models(&ModelFilter::default()).await?;
+    let models: Models = models
+        .into_iter()
+        .map(|model| (model.id.clone(), model))
+        .collect();
+    let link = Link::new(paging::base_url(&headers, &uri), &uri);
+    let page = paging::page(
+        views,
+        &params,
+        &link,
+        |view| view.record.spec.name.clone(),
+        |view| service_json::service(&view, &models, &admin.options),
+    )?;
+    Ok(JsonReply(page))
+}
+
+/// `GET /services/{name}`.
+pub(crate) async fn show(
+    State(admin): Shared,
+    Path(named): Path<Named>,
+    params: Params,
+) -> Result<JsonReply<Value>, Fault> {
+    params.flag("expand")?;
+    let view = existing(&admin, &named.service()?).await?;
+    let mut models = Models::new();
+    for id in &view.record.spec.models {
+        if let Some(model) = admin.control.model(id).await? {
+            models.insert(id.clone(), model);
+        }
+    }
+    Ok(JsonReply(service_json::service(
+        &view,
+        &models,
+        &admin.options,
+    )))
+}
+
+/// `PATCH /services/{name}`, a JSON Patch.
+pub(crate) async fn update(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Path(named): Path<Named>,
+    body: Json,
+) -> Result<Response, Fault> {
+    let name = named.service()?;
+    let view = existing(&admin, &name).await?;
+    let mut change = patch::update_service(&body, &view.record.spec.tags)?;
+    complete_snapshot(&admin, change.entry.as_mut()).await?;
+    let operation = admin.control.update(&name, change).await?;
+    Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
+}
+
+/// `POST /services/{name}/reload`: a new script for a local service.
+pub(crate) async fn reload(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Path(named): Path<Named>,
+    body: Json,
+) -> Result<Response, Fault> {
+    let name = named.service()?;
+    let view = existing(&admin, &name).await?;
+    if !matches!(view.record.spec.compute, ComputeType::Local { .. }) {
+        return Err(Fault::bad_request(format!(
+            "service `{name}` is not a local one; change it with an update"
+        )));
+    }
+    let image = body.parse::<ImageRequest>()?.wish()?;
+    let mut entry = image.entry.ok_or_else(|| {
+        Fault::bad_request("a reload takes a new entry script: `driverProgram` and `assets`")
+    })?;
+    complete_snapshot(&admin, Some(&mut entry)).await?;
+    let change = UpdateService {
+        entry: Some(entry),
+        models: image.models,
+        ..UpdateService::default()
+    };
+    let operation = admin.control.update(&name, change).await?;
+    Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
+}
+
+/// `DELETE /services/{name}`; 204 when there was none.
+pub(crate) async fn delete(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Path(named): Path<Named>,
+) -> Result<Response, Fault> {
+    Ok(match admin.control.delete(&named.service()?).await? {
+        Some(operation) => Place::of(&admin, &headers, &uri).accepted(&operation),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+/// `POST /services/{name}/listkeys`.
+pub(crate) async fn list_keys(
+    State(admin): Shared,
+    Path(named): Path<Named>,
+) -> Result<JsonReply<Value>, Fault> {
+    let name = named.service()?;
+    let keys = admin.control.keys(&name).await?;
+    let keys = keys.ok_or_else(|| no_service(&name))?;
+    Ok(JsonReply(json!(keys)))
+}
+
+/// `POST /services/{name}/regenerateKeys`.
+pub(crate) async fn regenerate_key(
+    State(admin): Shared,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Path(named): Path<Named>,
+    body: Json,
+) -> Result<Response, Fault> {
+    let name = named.service()?;
+    let (kind, value) = wire::regenerate_key(&body)?;
+    let operation = admin.control.regenerate_key(&name, kind, value).await?;
+    Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
+}
+
+/// `POST /services/{name}/token`: no service takes tokens in this release.
+pub(crate) async fn token(
+    State(admin): Shared,
+    Path(named): Path<Named>,
+) -> Result<Response, Fault> {
+    let name = named.service()?;
+    existing(&admin, &name).await?;
+    Err(Fault::bad_request(format!(
+        "service `{name}` does not take tokens; its keys are under …/services/{name}/listkeys"
+    )))
+}
+
+/// `GET /services/{name}/logs`.
+pub(crate) async fn logs(
+    State(admin): Shared,
+    Path(named): Path<Named>,
+    params: Params,
+) -> Result<JsonReply<Value>, Fault> {
+    let name = named.service()?;
+    let tail = params.parsed("tail")?.unwrap_or(DEFAULT_TAIL);
+    let of_init_container = params.flag("init")?;
+    let content = admin.control.logs(&name, tail).await?;
+    let content = content.ok_or_else(|| no_service(&name))?;
+    // Models are mounted by the node itself, so there is no init container that
+    // could have said anything.
+    let content = if of_init_container {
+        String::new()
+    } else {
+        content
+    };
+    Ok(JsonReply(json!({ "content": content })))
+}
+
+/// `POST /services/migrate`.
+pub(crate) async fn migrate() -> Fault {
+    Fault::not_supported(
+        "services cannot be migrated between compute targets: a node is its only one",
+    )
+}
+
+/// `POST /packages`.
+pub(crate) async fn package() -> Fault {
+    Fault::not_supported("models cannot be packaged as Docker images or build contexts")
+}
+
+async fn existing(admin: &Admin, name: &ServiceName) -> Result<ServiceView, Fault> {
+    admin
+        .control
+        .service(name)
+        .await?
+        .ok_or_else(|| no_service(name))
+}
+
+fn no_service(name: &ServiceName) -> Fault {
+    Fault::not_found(format!("no service `{name}`"))
+}
+
+/// Checks that the snapshot was uploaded, and fills in its size if nobody said.
+async fn complete_snapshot(admin: &Admin, entry: Option<&mut Entry>) -> Result<(), Fault> {
+    let Some(snapshot) = entry.map(|entry| &mut entry.snapshot) else {
+        return Ok(());
+    };
+    let size = admin.options.blobs.size(snapshot.digest).await?;
+    let size = size.ok_or_else(|| {
+        Fault::bad_request(format!(
+            "snapshot {} is not stored here; upload it with `POST …/blobs` first",
+            snapshot.digest
+        ))
+    })?;
+    if snapshot.bytes == 0 {
+        snapshot.bytes = size;
+    }
+    Ok(())
+}
+
+/// Which services to list.
+#[derive(Default)]
+struct Filter {
+    compute_type: Option<String>,
+    image: Option<String>,
+    image_digest: Option<String>,
+    model_name: Option<String>,
+    model: Option<ModelId>,
+    tags: BTreeMap<String, Option<String>>,
+    properties: BTreeMap<String, Option<String>>,
+}
+
+impl Filter {
+    fn read(params: &Params) -> Result<Self, Fault> {
+        let text = |name| params.text(name).map(str::to_owned);
+        Ok(Self {
+            compute_type: text("computeType"),
+            image: text("imageId").or_else(|| text("imageName")),
+            image_digest: text("imageDigest"),
+            model_name: text("modelName"),
+            model: params.parsed("modelId")?,
+            tags: params.labels("tags"),
+            properties: params.labels("properties"),
+        })
+    }
+
+    fn admits(&self, view: &ServiceView) -> bool {
+        let spec = &view.record.spec;
+        let kind = match spec.compute {
+            ComputeType::Aks => "AKS",
+            ComputeType::Local { .. } => "LOCAL",
+        };
+        let image = view.image.as_ref().map(lusk_domain::ImageKey::repository);
+        is_or_any(self.compute_type.as_deref(), |wanted| {
+            wanted.eq_ignore_ascii_case(kind)
+        }) && is_or_any(self.image.as_deref(), |wanted| {
+            image.as_deref() == Some(wanted)
+        }) && self.image_digest.is_none()
+            && is_or_any(self.model_name.as_deref(), |wanted| {
+                spec.models.iter().any(|id| id.name.as_str() == wanted)
+            })
+            && is_or_any(self.model.as_ref(), |wanted| spec.models.contains(wanted))
+            && has_labels(&spec.tags, &self.tags)
+            && has_labels(&spec.properties, &self.properties)
+    }
+}
+
+fn is_or_any<T>(wanted: Option<T>, is: impl FnOnce(T) -> bool) -> bool {
+    wanted.is_none_or(is)
+}
+
+fn has_labels(
+    labels: &BTreeMap<String, String>,
+    wanted: &BTreeMap<String, Option<String>>,
+) -> bool {
+    wanted.iter().all(|(key, value)| {
+        labels
+            .get(key)
+            .is_some_and(|label| value.as_ref().is_none_or(|value| value == label))
+    })
+}

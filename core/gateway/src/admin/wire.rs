@@ -1,0 +1,249 @@
+//! Bodies of requests that create or change a service, as the wire spells them,
+//! and the way from there to what the control room takes.
+//!
+//! Absent and `null` are the same; keys that are not listed here (`location`,
+//! `storageInitEnabled`, …) are taken and have no effect, as in the original.
+
+use std::collections::BTreeMap;
+
+use lusk_control::CreateService;
+use lusk_domain::{
+    ComputeName, ComputeType, Digest, Entry, Environment, KeyKind, ModelId, Secret, ServiceName,
+    SettingsChange, Snapshot,
+};
+use serde::Deserialize;
+
+use super::{fault::Fault, input::Json};
+
+/// Before the digest in the URL of a snapshot's asset.
+pub(crate) const BLOB_URL: &str = "lusk://blobs/";
+
+/// The `id` of the asset that is the project folder.
+pub(crate) const SNAPSHOT_ASSET: &str = "snapshot";
+
+/// The body of `POST …/services`, but for the settings in it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceBody {
+    name: ServiceName,
+    compute_type: String,
+    #[serde(default)]
+    compute_name: Option<ComputeName>,
+    #[serde(default)]
+    port: Option<u16>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    kv_tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    properties: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    keys: Option<KeysBody>,
+    #[serde(default)]
+    environment_image_request: Option<ImageRequest>,
+    #[serde(default)]
+    overwrite: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct KeysBody {
+    primary_key: Option<Secret>,
+    secondary_key: Option<Secret>,
+}
+
+/// The one setting that the wire nests deeper than the files do.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CollectionBody {
+    #[serde(default)]
+    data_collection: Option<DataCollection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DataCollection {
+    #[serde(default)]
+    storage_enabled: Option<bool>,
+}
+
+/// The `environmentImageRequest`: models, and the entry script if there is one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ImageRequest {
+    /// Path of the entry script inside the snapshot, below `source_directory`
+    /// when that is given.
+    driver_program: Option<String>,
+    /// Top folder of the snapshot. The original puts it, like the script, into
+    /// the environment's variables; both places are read.
+    source_directory: Option<String>,
+    /// The snapshot, under the id `snapshot`.
+    assets: Option<Vec<Asset>>,
+    /// Models of the service; absent in an update that keeps them.
+    model_ids: Option<Vec<ModelId>>,
+    /// What the script needs.
+    environment: Option<Environment>,
+}
+
+/// A stored file that goes with a service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Asset {
+    id: String,
+    url: String,
+    /// Files in the snapshot, as the one who packed it counted them.
+    files: Option<u32>,
+    /// Sum of their sizes.
+    bytes: Option<u64>,
+}
+
+/// What `regenerateKeys` takes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RegenerateBody {
+    key_type: String,
+    #[serde(default)]
+    key_value: Option<Secret>,
+}
+
+/// What an [`ImageRequest`] says, checked.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct ImageWish {
+    /// The entry script; none means no-code, or keep what there is.
+    pub(crate) entry: Option<Entry>,
+    /// The models; none means keep what there is.
+    pub(crate) models: Option<Vec<ModelId>>,
+}
+
+/// Reads the body of a create request.
+pub(crate) fn create_service(body: &Json) -> Result<CreateService, Fault> {
+    let wish: ServiceBody = body.parse()?;
+    let settings = settings(body)?;
+    let compute = compute_type(&wish.compute_type, wish.port)?;
+    let image = wish.environment_image_request.unwrap_or_default().wish()?;
+    let keys = wish.keys.unwrap_or_default();
+    if keys.primary_key.is_none() && keys.secondary_key.is_some() {
+        return Err(Fault::bad_request(
+            "`keys.secondaryKey` is given without `keys.primaryKey`; give both, or the primary key alone",
+        ));
+    }
+    Ok(CreateService {
+        name: wish.name,
+        compute,
+        compute_name: wish.compute_name,
+        description: wish.description,
+        tags: wish.kv_tags.unwrap_or_default(),
+        properties: wish.properties.unwrap_or_default(),
+        models: image.models.unwrap_or_default(),
+        entry: image.entry,
+        settings,
+        primary_key: keys.primary_key,
+        secondary_key: keys.secondary_key,
+        overwrite: wish.overwrite.unwrap_or(false),
+    })
+}
+
+/// The settings in a create body, or in any part of one.
+pub(crate) fn settings(body: &Json) -> Result<SettingsChange, Fault> {
+    let mut change: SettingsChange = body.parse()?;
+    let collection: CollectionBody = body.parse()?;
+    change.storage_enabled = collection
+        .data_collection
+        .and_then(|wish| wish.storage_enabled);
+    Ok(change)
+}
+
+fn compute_type(word: &str, port: Option<u16>) -> Result<ComputeType, Fault> {
+    if word.eq_ignore_ascii_case("aks") {
+        Ok(ComputeType::Aks)
+    } else if word.eq_ignore_ascii_case("local") {
+        if port == Some(0) {
+            return Err(Fault::bad_request(
+                "`port` is 0: expected 1 to 65535, or nothing for a free port",
+            ));
+        }
+        Ok(ComputeType::Local { port })
+    } else {
+        Err(Fault::bad_request(format!(
+            "`computeType` is `{word:.40}`: expected AKS or LOCAL"
+        )))
+    }
+}
+
+/// Reads the body of `regenerateKeys`.
+pub(crate) fn regenerate_key(body: &Json) -> Result<(KeyKind, Option<Secret>), Fault> {
+    let wish: RegenerateBody = body.parse()?;
+    let kind = wish
+        .key_type
+        .parse()
+        .map_err(|error: String| Fault::bad_request(format!("`keyType`: {error}")))?;
+    let value = wish.key_value.filter(|key| !key.reveal().is_empty());
+    Ok((kind, value))
+}
+
+impl ImageRequest {
+    /// Checks that script and snapshot come together.
+    pub(crate) fn wish(self) -> Result<ImageWish, Fault> {
+        let environment = self.environment.unwrap_or_default();
+        let variable = |name: &str| environment.environment_variables.get(name).cloned();
+        let script = self
+            .driver_program
+            .or_else(|| variable("AZUREML_ENTRY_SCRIPT"))
+            .filter(|script| !script.is_empty());
+        let source_directory = self
+            .source_directory
+            .or_else(|| variable("AZUREML_SOURCE_DIRECTORY"))
+            .filter(|folder| !folder.is_empty());
+        let snapshot = self
+            .assets
+            .unwrap_or_default()
+            .into_iter()
+            .find(|asset| asset.id == SNAPSHOT_ASSET);
+        let entry = match (script, snapshot) {
+            (None, None) => None,
+            (Some(script), Some(asset)) => Some(Entry {
+                script,
+                source_directory,
+                snapshot: asset.snapshot()?,
+                environment,
+            }),
+            (Some(script), None) => {
+                return Err(Fault::bad_request(format!(
+                    "`environmentImageRequest.driverProgram` is `{script:.80}`, but `assets` holds no `snapshot` to find it in"
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(Fault::bad_request(
+                    "`environmentImageRequest.assets` holds a `snapshot`, but `driverProgram` names no entry script in it",
+                ));
+            }
+        };
+        Ok(ImageWish {
+            entry,
+            models: self.model_ids,
+        })
+    }
+}
+
+impl Asset {
+    fn snapshot(&self) -> Result<Snapshot, Fault> {
+        let digest: Digest = self
+            .url
+            .strip_prefix(BLOB_URL)
+            .and_then(|digest| digest.parse().ok())
+            .ok_or_else(|| {
+                Fault::bad_request(format!(
+                    "the url of asset `{SNAPSHOT_ASSET}` is `{:.80}`: expected `{BLOB_URL}<digest>`, where `POST …/blobs` gave the digest",
+                    self.url
+                ))
+            })?;
+        Ok(Snapshot {
+            digest,
+            files: self.files.unwrap_or(0),
+            bytes: self.bytes.unwrap_or(0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
