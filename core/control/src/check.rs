@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use lusk_domain::{
-    ComputeType, Entry, Environment, Model, ModelId, ResourceChange, ServiceSpec, SettingsChange,
-    Snapshot, Violation,
+    ComputeType, Entry, Environment, Model, ModelId, ResourceChange, ServiceSpec, Settings,
+    SettingsChange, Snapshot, Violation,
 };
 
 use crate::{
@@ -18,6 +18,10 @@ const RESERVED: [&str; 2] = ["Microsoft", "AzureML"];
 
 /// Extensions of entry scripts that a runtime is there for.
 const SCRIPTS: [&str; 3] = [".py", ".wasm", ".wat"];
+
+/// Most replicas of one service on one node, and most requests that one replica
+/// runs at a time: each costs memory before it is used.
+const MOST_COPIES: u32 = 1_000;
 
 /// Whether the list itself is good, before any model is looked up.
 pub(crate) fn model_list(ids: &[ModelId]) -> Vec<Violation> {
@@ -43,6 +47,7 @@ pub(crate) fn spec(spec: &ServiceSpec, models: &[Model]) -> Vec<Violation> {
         Some(given) => entry(given),
         None => no_code(models),
     };
+    found.extend(copies(&spec.settings));
     if spec.compute == (ComputeType::Local { port: Some(0) }) {
         found.push(Violation::new(
             "port",
@@ -50,6 +55,25 @@ pub(crate) fn spec(spec: &ServiceSpec, models: &[Model]) -> Vec<Violation> {
         ));
     }
     found
+}
+
+fn copies(settings: &Settings) -> impl Iterator<Item = Violation> {
+    let replicas = if settings.num_replicas.is_some() {
+        "numReplicas"
+    } else {
+        "autoScaler.minReplicas"
+    };
+    let slots = settings.max_concurrent_requests_per_container;
+    let bounded = [
+        (replicas, settings.initial_replicas()),
+        ("maxConcurrentRequestsPerContainer", slots),
+    ];
+    let over = bounded
+        .into_iter()
+        .filter(|(_, given)| *given > MOST_COPIES);
+    over.map(|(path, given)| {
+        Violation::new(path, format!("{given} is over the limit of {MOST_COPIES}"))
+    })
 }
 
 fn entry(entry: &Entry) -> Vec<Violation> {

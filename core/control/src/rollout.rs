@@ -27,6 +27,10 @@ use crate::{
 /// Replicas of one service that start at a time.
 const STARTED_AT_ONCE: usize = 4;
 
+/// How long scripts and models may take to be made ready, compilation included:
+/// far more than the largest one needs.
+const PREPARE_LIMIT: Duration = Duration::from_mins(30);
+
 /// A step that failed, and why.
 #[derive(Debug)]
 pub(crate) struct StepFailed {
@@ -71,11 +75,7 @@ impl Rollout<'_> {
         let LaidOut {
             revision, folder, ..
         } = laid_out;
-        let prepared = self.parts.host.prepare(&revision, self.progress).await;
-        prepared.map_err(|error| StepFailed {
-            step: prepare_step(error.kind),
-            failure: self.not_started("cannot be started", &error, &log),
-        })?;
+        self.prepare(&revision, &log).await?;
         let started = Instant::now();
         let replicas = self
             .start(&revision, &log)
@@ -137,6 +137,26 @@ impl Rollout<'_> {
         let text = format!("{} built", short_digest(&image.manifest));
         self.progress.event(Step::Image, StepOutcome::Done, &text);
         Ok(())
+    }
+
+    async fn prepare(&self, revision: &Arc<Revision>, log: &RevisionLog) -> Result<(), StepFailed> {
+        let prepared = self.parts.host.prepare(revision, self.progress);
+        match timeout(PREPARE_LIMIT, prepared).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(StepFailed {
+                step: prepare_step(error.kind),
+                failure: self.not_started("cannot be started", &error, log),
+            }),
+            Err(_) => {
+                let message = format!(
+                    "service `{}`: script and models were not ready to start after {} s",
+                    self.spec.name,
+                    PREPARE_LIMIT.as_secs()
+                );
+                let failure = Failure::new(FailureCode::DeploymentTimedOut, message);
+                Err(at(Step::Model)(with_log(failure, log)))
+            }
+        }
     }
 
     async fn start(

@@ -121,7 +121,10 @@ impl Records for FakeRecords {
             .lock()
             .unwrap()
             .insert(record.spec.name.clone(), record.clone());
-        self.put_operation(operation).await
+        self.put_operation(operation).await?;
+        // Written, and the caller not yet told: a moment in which it may go away.
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     async fn service(&self, name: &ServiceName) -> Result<Option<ServiceRecord>, RecordError> {

@@ -133,6 +133,25 @@ async fn everything_wrong_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn copies_that_cost_memory_are_bounded() {
+    let mut house = House::new();
+    let mut request = house.request("digits", "one");
+    request.settings = SettingsChange {
+        num_replicas: Some(u32::MAX),
+        max_concurrent_requests_per_container: Some(1_001),
+        ..SettingsChange::default()
+    };
+    let broken = refusal(&mut house, request).await;
+    assert_eq!(
+        broken,
+        [
+            "`numReplicas`: 4294967295 is over the limit of 1000",
+            "`maxConcurrentRequestsPerContainer`: 1001 is over the limit of 1000",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_given_twice_is_refused() {
     let mut house = House::new();
     let model = house.model("digits", "model.onnx").await;
