@@ -148,6 +148,30 @@ fn a_default_classifier_export_names_the_operator_that_is_missing() {
 }
 
 #[test]
+fn a_classifier_of_the_machine_learning_domain_answers() {
+    let session = TractBackend::new().load(&fixture("iris.onnx")).unwrap();
+    let rows = [5.1, 3.5, 1.4, 0.2, 5.9, 3.0, 5.1, 1.8];
+    let outputs = session.infer(&[floats(&[2, 4], &rows)]).unwrap();
+    let labels = [0i64, 2].map(i64::to_le_bytes).concat();
+    assert_eq!(outputs[0].data().as_ref(), labels);
+    // What onnxruntime answers; `make.py --check` prints it.
+    let expected = [
+        0.981_572_9,
+        0.018_427_13,
+        1.478e-8,
+        4.774_5e-4,
+        0.234_925_43,
+        0.764_597_1,
+    ];
+    for (seen, expected) in as_floats(&outputs[1]).iter().zip(expected) {
+        assert!(
+            (seen - expected).abs() < 1e-5_f32,
+            "{seen} is not {expected}"
+        );
+    }
+}
+
+#[test]
 fn the_digits_example_reads_a_seven() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits");
     let model = PathBuf::from(path).join("model/digits.onnx");
