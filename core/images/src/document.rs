@@ -17,8 +17,8 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(crate) const CREATED: &str = "org.opencontainers.image.created";
 /// The 32 hex digits of the image key.
 pub(crate) const IMAGE_KEY: &str = "lusk.image-key";
-/// The lusk whose runner and carried packages the image counts on.
-pub(crate) const RUNNER: &str = "lusk.runner-version";
+/// The runner, with its carried packages, that the image counts on.
+pub(crate) const RUNNER: &str = "lusk.runner";
 
 pub(crate) type Annotations = BTreeMap<String, String>;
 

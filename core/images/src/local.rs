@@ -35,7 +35,7 @@ pub struct LocalImages {
 #[derive(Debug)]
 struct Inner {
     layout: Layout,
-    /// Version of the lusk whose runner the images count on.
+    /// The runner that the images count on.
     runner: String,
     /// One build at a time: it takes milliseconds, and a second one for the
     /// same key finds what the first has built.
@@ -44,9 +44,9 @@ struct Inner {
 
 impl LocalImages {
     /// Opens the layout in `folder`, or makes an empty one; `tmp` is a folder
-    /// of the same file system that is emptied at start. `runner` is the
-    /// version of this lusk: images made for another are built again. Blocks on
-    /// the disk.
+    /// of the same file system that is emptied at start. `runner` names what
+    /// this lusk runs scripts with: images made for another are built again.
+    /// Blocks on the disk.
     ///
     /// # Errors
     /// A folder that cannot be written.

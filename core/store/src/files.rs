@@ -59,17 +59,14 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Removes everything in `folder`, read-only folders included, never through a
-/// link.
+/// link. What somebody else removes at the same time is no error.
 pub(crate) fn empty_folder(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let path = entry.path();
         if entry.file_type()?.is_dir() {
-            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-            empty_folder(&path)?;
-            fs::remove_dir(&path)?;
+            remove_folder(&entry.path())?;
         } else {
-            fs::remove_file(&path)?;
+            unless_gone(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
@@ -77,14 +74,20 @@ pub(crate) fn empty_folder(folder: &Path) -> io::Result<()> {
 
 /// Removes a folder with everything in it; one that is not there is no error.
 pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => {
-            fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-            empty_folder(folder)?;
-            fs::remove_dir(folder)
+    let remove = || {
+        if !fs::symlink_metadata(folder)?.is_dir() {
+            return fs::remove_file(folder);
         }
-        Ok(_) => fs::remove_file(folder),
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+        empty_folder(folder)?;
+        fs::remove_dir(folder)
+    };
+    unless_gone(remove())
+}
+
+fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        other => other,
     }
 }

@@ -277,7 +277,8 @@ impl DataFolder {
 impl Drop for DataFolder {
     fn drop(&mut self) {
         let removed = if self.ephemeral {
-            remove_folder(&self.path)
+            // A thread that is still ending may write a last file in between.
+            remove_folder(&self.path).or_else(|_| remove_folder(&self.path))
         } else if self.announced {
             fs::remove_file(self.path.join(NODE))
         } else {

@@ -138,20 +138,22 @@ impl Inner {
     }
 
     /// Removes those of `candidates` that no record names and nobody waits for.
-    fn drop_unnamed(&self, candidates: Vec<Digest>) -> Result<(), RecordError> {
+    /// The change that stopped naming them is written: what goes wrong here is
+    /// left to the next collection.
+    fn drop_unnamed(&self, candidates: Vec<Digest>) {
         if candidates.is_empty() {
-            return Ok(());
+            return;
         }
-        self.db.hold(|table| {
+        let dropped = self.db.hold(|table| {
             let named = named_blobs(table)?;
-            for digest in candidates
-                .into_iter()
-                .filter(|digest| !named.contains(digest))
-            {
-                self.blobs.remove_if_unwanted(digest);
+            for digest in candidates.iter().filter(|digest| !named.contains(*digest)) {
+                self.blobs.remove_if_unwanted(*digest);
             }
             Ok(())
-        })
+        });
+        if let Err(error) = dropped {
+            tracing::warn!(%error, "unnamed content not removed");
+        }
     }
 }
 
@@ -231,7 +233,8 @@ impl Records for Store {
             let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
                 models::delete(table, change, &id)
             })?;
-            inner.drop_unnamed(unnamed)
+            inner.drop_unnamed(unnamed);
+            Ok(())
         })
         .await
     }
@@ -250,7 +253,8 @@ impl Records for Store {
             for digest in services::snapshots(&record) {
                 inner.blobs.delivered(digest);
             }
-            inner.drop_unnamed(unnamed)
+            inner.drop_unnamed(unnamed);
+            Ok(())
         })
         .await
     }
@@ -276,7 +280,8 @@ impl Records for Store {
                 operations::put(table, change, &operation)?;
                 services::delete(table, change, &name)
             })?;
-            inner.drop_unnamed(unnamed)
+            inner.drop_unnamed(unnamed);
+            Ok(())
         })
         .await
     }

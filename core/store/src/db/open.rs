@@ -6,6 +6,9 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use lusk_contract::RecordError;
@@ -24,6 +27,9 @@ pub(crate) const SMALL_LOG_BYTES: u64 = 32 << 20;
 
 /// A log this many times larger than its records is copied.
 const BLOAT: u64 = 8;
+
+/// How long a table that is still held is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The file that names the table's folder.
 pub(crate) const CURRENT: &str = "current";
@@ -46,6 +52,7 @@ impl Open {
         let io = |error| StoreError::io(folder, error);
         private_folder(folder).map_err(io)?;
         remove_unfinished_snapshots(folder).map_err(io)?;
+        wait_for_lock(&folder.join("db")).map_err(io)?;
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE_BYTES)
@@ -174,6 +181,29 @@ pub(crate) fn table_numbers(meta: &Path) -> io::Result<Vec<u64>> {
 
 fn table_number(name: &str) -> Option<u64> {
     name.strip_prefix("db-")?.parse().ok()
+}
+
+/// Waits until nobody holds the log's lock. A table that was dropped a moment
+/// ago is held on to until sled's last thread has let go of it.
+fn wait_for_lock(log: &Path) -> io::Result<()> {
+    let file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if file.try_lock().is_ok() {
+        return Ok(());
+    }
+    let (told, locked) = mpsc::channel();
+    thread::spawn(move || {
+        let waited = file.lock();
+        // Given up before it is told: sled takes it next.
+        drop(file);
+        told.send(waited)
+    });
+    locked
+        .recv_timeout(LOCK_WAIT)
+        .unwrap_or_else(|_| Err(io::ErrorKind::ResourceBusy.into()))
 }
 
 fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
