@@ -474,6 +474,38 @@ async fn a_waiting_service_takes_room_that_becomes_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_deployment_gives_its_room_back() {
+    let mut house = House::new();
+    let control = house.start().await;
+    house.host.be(Mood::Fails);
+    let mut request = house.request("first", "one");
+    request.settings = cores(2.0);
+    create(&control, request).await;
+    house.host.be(Mood::Well);
+    let mut request = house.request("second", "one");
+    request.settings = cores(1.0);
+    create(&control, request).await;
+    house.host.be(Mood::Fails);
+    let grow = UpdateService {
+        settings: cores(2.0),
+        ..UpdateService::default()
+    };
+    let accepted = control.update(&name("second"), grow).await.unwrap();
+    end(&control, accepted.id).await;
+    house.host.be(Mood::Well);
+    let mut request = house.request("third", "one");
+    request.settings = cores(1.0);
+    let ended = create(&control, request).await;
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert!(
+        ended
+            .events
+            .iter()
+            .all(|event| !event.text.contains("no room"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_who_goes_away_stops_nothing() {
     let mut house = House::new();
     let control = house.start().await;

@@ -55,11 +55,23 @@ async fn a_second_operation_on_a_service_is_a_conflict() {
 async fn a_turn_is_free_as_soon_as_the_end_is_shown() {
     let mut house = House::new();
     let control = house.start().await;
-    for round in 0..20 {
-        create(&control, house.request("digits", &round.to_string())).await;
-        let deleted = control.delete(&name("digits")).await.unwrap().unwrap();
-        end(&control, deleted.id).await;
-    }
+    let free = || {
+        control
+            .live
+            .take_turn(&name("digits"), uuid::Uuid::nil())
+            .is_ok()
+    };
+    house.host.be(Mood::Fails);
+    create(&control, house.request("digits", "one")).await;
+    assert!(free(), "after a failure");
+    house.host.be(Mood::Well);
+    let mut again = house.request("digits", "one");
+    again.overwrite = true;
+    create(&control, again).await;
+    assert!(free(), "after a success");
+    let deleted = control.delete(&name("digits")).await.unwrap().unwrap();
+    end(&control, deleted.id).await;
+    assert!(free(), "after a delete");
 }
 
 #[tokio::test(start_paused = true)]
