@@ -76,3 +76,48 @@ impl<'de> Deserialize<'de> for Digest {
             .map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn nothing_has_the_well_known_digest() {
+        assert_eq!(Digest::of(b"").to_string(), EMPTY);
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        let upper = EMPTY.to_uppercase().replace("SHA256", "sha256");
+        for text in ["", "sha256:", &EMPTY[7..], &EMPTY[..70], &upper, "md5:00"] {
+            let error = text.parse::<Digest>().unwrap_err();
+            assert_eq!(error.value, text);
+        }
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_endless_text() {
+        let error = "x".repeat(10_000).parse::<Digest>().unwrap_err();
+        assert_eq!(error.value.len(), 80);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(bytes in any::<[u8; 32]>()) {
+            let digest = Digest::from_bytes(bytes);
+            prop_assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+            let json = serde_json::to_string(&digest).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        }
+
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = text.parse::<Digest>();
+            let _ = format!("sha256:{text}").parse::<Digest>();
+        }
+    }
+}

@@ -140,3 +140,6 @@ impl<'de> Deserialize<'de> for ImageKey {
             .map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

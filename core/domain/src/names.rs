@@ -209,3 +209,6 @@ impl<'de> Deserialize<'de> for ModelId {
             .map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -518,3 +518,6 @@ fn limit_below(
         ));
     }
 }
+
+#[cfg(test)]
+mod tests;
