@@ -1,8 +1,9 @@
 //! The front door: HTTP in, calls of the rooms below out.
 //!
 //! [`serve_scoring`] is the way of callers to their services, [`admin::serve_admin`]
-//! the control plane, [`Doors`] opens the ports of local services. Who may run when is `lusk-router`'s decision, what a
-//! service is `lusk-control`'s. All mapping from errors to HTTP stands in `problem`.
+//! the control plane, [`Doors`] opens the ports of local services. Who may run when is
+//! `lusk-router`'s decision, what a service is `lusk-control`'s. All mapping from errors
+//! to HTTP stands in `problem`.
 //!
 //! Invariants: every error of a door is answered with a JSON body and the ids of the
 //! request; what a caller sends is bounded in size, in time and in number.
@@ -18,6 +19,7 @@ mod openapi;
 mod paths;
 mod problem;
 mod score;
+mod stall;
 mod swagger;
 #[cfg(test)]
 mod testing;

@@ -1,8 +1,13 @@
 //! Listening: connections within bounds, and an end that loses no answer.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, io, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -11,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::problem::Reply;
+use crate::stall::StallGuard;
 
 /// Largest headers of a request, in bytes; over it the answer is 431.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -33,16 +38,20 @@ pub struct ListenerOptions {
     /// Time for the headers of a request to be complete, from the moment that the
     /// connection is ready for it: the bound of slow callers and of idle connections.
     pub header_timeout: Duration,
+    /// Time that an answer may wait for its caller to take some of it.
+    pub write_timeout: Duration,
     /// Time for requests under way to end after the door was told to close.
     pub grace: Duration,
 }
 
 impl Default for ListenerOptions {
-    /// 10,240 connections, 30 s for headers, 30 s of grace.
+    /// 10,240 connections, 30 s for headers, 30 s for a caller who does not read, 30 s
+    /// of grace.
     fn default() -> Self {
         Self {
             max_connections: 10_240,
             header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
         }
     }
@@ -50,8 +59,14 @@ impl Default for ListenerOptions {
 
 /// Answers requests of one door.
 pub(crate) trait Answer: Send + Sync + 'static {
+    /// What the door's answers carry.
+    type Body: Body<Data: Send, Error: Error + Send + Sync> + Send + 'static;
+
     /// The answer to one request. Dropped when the caller goes away.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// Connections of a door that listens no more.
@@ -122,6 +137,7 @@ async fn serve<A: Answer>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = StallGuard::new(stream, options.write_timeout);
     let service = service_fn(|request| {
         let door = Arc::clone(&door);
         async move { Ok::<_, Infallible>(door.answer(request).await) }

@@ -179,8 +179,6 @@ impl Problem {
             )
             .try_later(),
             RouteError::Script(error) => Self::of_script(service, error),
-            // The enum may grow; a fault of ours until somebody chooses better.
-            _ => Self::internal(),
         }
     }
 
@@ -203,6 +201,7 @@ impl Problem {
                 format!("no replica of service {service} could begin: {why}"),
             )
             .try_later(),
+            // The enum may grow; a fault of ours until somebody chooses better.
             _ => Self::internal(),
         }
     }

@@ -115,6 +115,8 @@ pub(crate) trait Door: Send + Sync + 'static {
 }
 
 impl<D: Door> Answer for D {
+    type Body = Full<Bytes>;
+
     /// What every answer has in common: ids, a bound of the headers, an answer even
     /// when something panics, and an end for a body that nobody read.
     async fn answer(&self, request: Request<Incoming>) -> Reply {

@@ -70,9 +70,9 @@ pub struct Scored {
     pub queued_for: Duration,
 }
 
-/// Why a request got no answer from a replica.
+/// Why a request got no answer from a replica. Exhaustive, so that the gateway's choice
+/// of a status stays complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum RouteError {
     /// No replica is there to take it.
     #[error("no replica is ready")]

@@ -260,6 +260,23 @@ async fn one_connection_too_many_is_closed_and_a_place_that_is_free_again_is_tak
 }
 
 #[tokio::test]
+async fn a_caller_who_never_reads_is_cut_off() {
+    let answer = "x".repeat(32 * 1024 * 1024);
+    let options = options(|options| {
+        options.listener.max_connections = 1;
+        options.listener.write_timeout = SHORT;
+    });
+    let route = route_that(Behaviour::Reply(reply(StatusCode::OK, &answer)));
+    let node = Node::with(route, options).await;
+    let mut deaf = node.connect().await;
+    deaf.send(request("POST", SCORE, &[BEARER], "x")).await;
+    // The one place that there is becomes free, though this caller stays.
+    let health = request("GET", "/", &[], "");
+    within(async { while !node.connect().await.try_ask(&health).await {} }).await;
+    drop(deaf);
+}
+
+#[tokio::test]
 async fn bodies_under_way_take_no_more_memory_than_allowed() {
     let replica = Fake::new(Behaviour::Wait);
     let options = options(|options| options.max_buffered_bytes = 1500);
