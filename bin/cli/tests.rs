@@ -1,0 +1,156 @@
+use clap::{CommandFactory as _, error::ErrorKind};
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("lusk").chain(line.split_whitespace()))
+}
+
+fn deploy(line: &str) -> DeployArgs {
+    match parse(&format!("model deploy -n digits {line}")).unwrap().command {
+        Command::Model(ModelCommand::Deploy(args)) => *args,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `key value flag` of every override.
+fn overrides(line: &str) -> Vec<String> {
+    let args = deploy(line);
+    args.overrides()
+        .into_iter()
+        .chain(args.script.overrides())
+        .map(|given| {
+            let value = match given.value {
+                lusk_manifest::Scalar::Bool(value) => value.to_string(),
+                lusk_manifest::Scalar::Number(text) => text,
+                lusk_manifest::Scalar::Text(text) => format!("\"{text}\""),
+            };
+            format!("{} {value} {}", given.key, given.flag)
+        })
+        .collect()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_words_of_az_ml_are_understood() {
+    for line in [
+        "model register -n m -p f -d text --tag a=b --tag c=d --property e=f --model-framework Onnx --model-framework-version 1 --cc 0.5 --gb 1 --gc 0 --sample-input-dataset-id i --sample-output-dataset-id o --experiment-name e -r run -f run.json -t out.json",
+        "model register --name m --model-path f --asset-path a",
+        "model list -n m -l --tag a --property b=c --run-id r --dataset-id d",
+        "model show -i m:1",
+        "model show -n m --version 2",
+        "model show --run-id r",
+        "model update -i m:1 --add-tag a=b --remove-tag c --add-property d=e --description x --cc 1 --gb 1 --gc 1",
+        "model delete -i m:1",
+        "model download -i m:1 -t dir --overwrite",
+        "model deploy -n s -m m:1 -m m:2 -f meta.json --ic i.json --dc d.json --ct edge --cp aks --overwrite --no-wait --description d --tag a=b --property c=d",
+        "model deploy -n s -e env --ev 1 --ed dir --es score.py --sd src --cf conda.yml --rt python --ds steps --bi image --ir host --eg true --cv 10.0 --pi p",
+        "model deploy -n s --cc 1 --ccl 2 --gb 1 --gbl 2 --gc 0 --nr 1 --as true --mi 1 --ma 2 --ar 1 --at 70 --rm 1 --mr 500 --tm 60000",
+        "model deploy -n s --ps 1 --id 2 --ts 3 --st 4 --ft 5 --ae true --token-auth-enabled false --kp a --ks b --ai --md",
+        "model deploy -n s --vn v --tp 10 --namespace ns --po 8890 --lo x --dn y --se false --sp c --sk k --sc n --vnet-name v --subnet-name s --vault-base-url u --key-name k --key-version 1",
+        "service list -c AKS --model-id m:1 --model-name m --tag a --property b --image-digest d",
+        "service show -n s",
+        "service delete --name s",
+        "service get-keys -n s",
+        "service regen-key -n s -k Primary -s value",
+        "service get-logs -n s -l 10 -i",
+        "service get-logs -n s --num_lines 10",
+        "service run -n s -d {}",
+        "service run -n s --input-data @f",
+        "service update -n s -m m:2 --ic i.json --dc d.json --nr 2 --add-tag a=b --remove-tag c --add-property d=e -d text --is-migration --compute-target x --no-wait",
+        "service reload -n s --ic i.json",
+        "service show -n s -o json -g group -w local --subscription-id id --path . --debug --verbose --only-show-errors",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+    }
+}
+
+#[test]
+fn every_output_format_of_az_is_accepted() {
+    for format in ["json", "jsonc", "none", "table", "tsv", "yaml", "yamlc"] {
+        assert!(parse(&format!("model list -o {format}")).is_ok(), "{format}");
+    }
+    assert!(parse("model list -o xml").is_err());
+}
+
+#[test]
+fn misuse_is_told_apart_from_failure() {
+    for (line, kind) in [
+        ("model register -p f", ErrorKind::MissingRequiredArgument),
+        ("model show", ErrorKind::MissingRequiredArgument),
+        ("model show -i m:1 -n m", ErrorKind::ArgumentConflict),
+        ("model register -n m -p f --tag novalue", ErrorKind::ValueValidation),
+        ("model register -n m -p f --tag =v", ErrorKind::ValueValidation),
+        ("service lisst", ErrorKind::InvalidSubcommand),
+        ("service show -n s --nosuch", ErrorKind::UnknownArgument),
+    ] {
+        let error = parse(line).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}");
+    }
+}
+
+#[test]
+fn flags_stand_for_keys_of_the_config_files() {
+    let found = overrides("--cc 0.5 --gc 1 --nr -1 --as --ae False --md yes --tm soon --kp k --po 80 --es score.py --eg");
+    insta::assert_snapshot!(found.join("\n"), @"");
+}
+
+#[test]
+fn a_switch_needs_no_value() {
+    assert_eq!(overrides("--ai --overwrite"), ["appInsightsEnabled true --enable-app-insights"]);
+    assert!(parse("model deploy -n s --ae maybe").is_err());
+}
+
+#[test]
+fn without_script_flags_a_deployment_has_no_code() {
+    assert!(!deploy("-m m:1 --nr 2").script.is_given());
+    assert!(deploy("--ic i.json").script.is_given());
+    assert!(deploy("--es s.py").script.is_given());
+    assert!(deploy("-e env").script.is_given());
+}
+
+#[test]
+fn labels_are_read_at_the_first_equals_sign() {
+    let labels = ["a=b=c".parse().unwrap(), "d".parse().unwrap()];
+    assert_eq!(Label::filter(&labels).unwrap(), "a=b=c,d");
+    assert_eq!(Label::map(&labels)["a"], "b=c");
+    assert_eq!(Label::filter(&[]), None);
+}
+
+/// Every command that a user finds has an example in its help.
+#[test]
+fn every_command_has_an_example() {
+    fn check(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        let subcommands: Vec<_> = command.get_subcommands().collect();
+        if subcommands.is_empty() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(help.is_some_and(|help| help.contains("lusk ")), "{path}");
+        }
+        for subcommand in subcommands {
+            check(subcommand, &path);
+        }
+    }
+    for group in ["model", "service"] {
+        let command = Cli::command();
+        check(command.find_subcommand(group).unwrap(), "lusk");
+    }
+}
+
+#[test]
+fn help_of_model_deploy() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let deploy = command
+        .find_subcommand_mut("model")
+        .and_then(|model| model.find_subcommand_mut("deploy"))
+        .unwrap();
+    // Defaults from the environment of the test differ.
+    let help = deploy.render_help().to_string();
+    let own: Vec<_> = help.split("Global options:").collect();
+    insta::assert_snapshot!(own[0], @"");
+}

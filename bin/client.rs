@@ -1,0 +1,463 @@
+//! The admin API from the caller's side: finds the node, sends requests with
+//! its token, streams files up and down.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{
+    BodyExt as _, BodyStream, Full, Limited, StreamBody, combinators::UnsyncBoxBody,
+};
+use hyper::body::{Frame, Incoming};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use lusk_domain::{Digest, Secret};
+use lusk_store::NodeInfo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::{cli::GlobalArgs, render::Trouble};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of a JSON reply that are read into memory.
+const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
+
+/// What need not be escaped in a part of a path or query.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A connection to a node.
+pub(crate) struct Client {
+    http: HttpClient<HttpConnector, Body>,
+    base: String,
+    token: Secret,
+    workspace: String,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    /// The status, a successful one.
+    pub(crate) status: StatusCode,
+    /// The body; null when there is none.
+    pub(crate) body: Value,
+}
+
+impl Client {
+    /// Finds the node that the flags name.
+    ///
+    /// # Errors
+    /// No node runs there, or its token cannot be read.
+    pub(crate) fn find(global: &GlobalArgs) -> anyhow::Result<Self> {
+        let data = data_folder(global)?;
+        let base = match &global.admin_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => running_node(&data)?.admin,
+        };
+        let token = match &global.admin_token {
+            Some(token) => Secret::new(token.trim()),
+            None => NodeInfo::admin_token(&data)
+                .with_context(|| format!("reading the admin token in {}", data.display()))?
+                .ok_or_else(|| no_token(&data))?,
+        };
+        Ok(Self::new(base, token, &global.workspace_name))
+    }
+
+    /// A client of the node whose admin door is at `base`.
+    pub(crate) fn new(base: String, token: Secret, workspace: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        Self {
+            http: HttpClient::builder(TokioExecutor::new()).build(connector),
+            base,
+            token,
+            workspace: workspace.to_owned(),
+        }
+    }
+
+    /// The workspace of every request.
+    pub(crate) fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// Asks for an object.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        Ok(self.send(Method::GET, path, None).await?.body)
+    }
+
+    /// Asks for an object that may not be there.
+    ///
+    /// # Errors
+    /// No answer, or a refusal other than 404.
+    pub(crate) async fn find_one(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        match self.get(path).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if is_status(&error, StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for all pages of a list.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or a page that is none.
+    pub(crate) async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut next = self.url(path);
+        loop {
+            let mut page = self.exchange(Method::GET, &next, None).await?.body;
+            match page["value"].take() {
+                Value::Array(more) => items.extend(more),
+                _ => anyhow::bail!("the node answered {path} with something that is no list"),
+            }
+            match page["nextLink"].as_str() {
+                // Only its path is taken: the node may know itself by another name.
+                Some(link) => next = format!("{}{}", self.base, path_of(link)),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Sends a JSON body, or none.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Reply> {
+        self.exchange(method, &self.url(path), body).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Reply> {
+        let mut request = self.request(method, url);
+        let body = match body {
+            Some(value) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                full(value.to_string())
+            }
+            None => full(Bytes::new()),
+        };
+        let response = self.answer(request.body(body)?).await?;
+        let status = response.status();
+        let body = json_of(response.into_body()).await?;
+        Ok(Reply { status, body })
+    }
+
+    /// Whether the node has a blob.
+    ///
+    /// # Errors
+    /// No answer, or a refusal other than 404.
+    pub(crate) async fn has_blob(&self, digest: Digest) -> anyhow::Result<bool> {
+        let url = self.url(&format!("/blobs/{digest}"));
+        let request = self.request(Method::HEAD, &url).body(full(Bytes::new()))?;
+        let response = self.respond(request).await?;
+        Ok(response.status().is_success())
+    }
+
+    /// Uploads a blob of a known digest.
+    ///
+    /// # Errors
+    /// The content cannot be read or is another, no answer, or a refusal.
+    pub(crate) async fn upload(
+        &self,
+        digest: Digest,
+        content: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let body = StreamBody::new(content.map_ok(Frame::data));
+        let request = self
+            .request(Method::POST, &self.url("/blobs"))
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header("x-lusk-digest", digest.to_string())
+            .body(UnsyncBoxBody::new(body))?;
+        self.answer(request).await?;
+        Ok(())
+    }
+
+    /// Downloads a blob.
+    ///
+    /// # Errors
+    /// No answer, or a refusal; the stream ends with an error if it breaks off.
+    pub(crate) async fn download(
+        &self,
+        digest: Digest,
+    ) -> anyhow::Result<impl Stream<Item = Result<Bytes, hyper::Error>> + use<>> {
+        let url = self.url(&format!("/blobs/{digest}"));
+        let request = self.request(Method::GET, &url).body(full(Bytes::new()))?;
+        let response = self.answer(request).await?;
+        let frames = BodyStream::new(response.into_body());
+        Ok(frames.filter_map(|frame| async {
+            match frame {
+                Ok(frame) => frame.into_data().ok().map(Ok),
+                Err(error) => Some(Err(error)),
+            }
+        }))
+    }
+
+    /// Posts to a service. Gives status and body whatever they are.
+    ///
+    /// # Errors
+    /// No answer, or one that is too long.
+    pub(crate) async fn score(
+        &self,
+        url: &str,
+        key: Option<&str>,
+        body: Vec<u8>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let mut request = Request::post(url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json");
+        if let Some(key) = key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let response = self
+            .http
+            .request(request.body(full(body))?)
+            .await
+            .map_err(|error| unreachable(url, &error))?;
+        let status = response.status();
+        Ok((status, bytes_of(response.into_body()).await?))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/workspaces/{}{path}", self.base, part(&self.workspace))
+    }
+
+    fn request(&self, method: Method, url: &str) -> http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(url)
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.token.reveal()),
+            )
+            .header(header::ACCEPT, "application/json")
+    }
+
+    async fn respond(&self, request: Request<Body>) -> anyhow::Result<http::Response<Incoming>> {
+        let sent = self.http.request(request).await;
+        sent.map_err(|error| unreachable(&self.base, &error).into())
+    }
+
+    /// The response, if it is a successful one.
+    async fn answer(&self, request: Request<Body>) -> anyhow::Result<http::Response<Incoming>> {
+        let response = self.respond(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = json_of(response.into_body()).await.unwrap_or_default();
+        Err(Refusal::new(status, &body).into())
+    }
+}
+
+/// A request that the node understood and refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    message: String,
+    /// The causes, outermost first.
+    pub(crate) causes: Vec<String>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, body: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let message =
+            text(&body["message"]).unwrap_or_else(|| format!("the node answered {status}"));
+        let causes = body["details"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|detail| text(&detail["message"]))
+            // Single violations are all in the message already.
+            .filter(|cause| !message.contains(cause.as_str()))
+            .collect();
+        Self {
+            status,
+            message,
+            causes,
+        }
+    }
+
+    /// The way out, where the status tells one.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Some(
+                "the token is of another node; give the right --data, or LUSK_ADMIN_TOKEN"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Whether `error` is the node's refusal with this status.
+pub(crate) fn is_status(error: &anyhow::Error, status: StatusCode) -> bool {
+    error
+        .downcast_ref::<Refusal>()
+        .is_some_and(|refusal| refusal.status == status)
+}
+
+/// A text as one part of a path, or a value in a query.
+pub(crate) fn part(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// A query of the parameters that have a value.
+pub(crate) fn query(parameters: &[(&str, Option<String>)]) -> String {
+    let pairs: Vec<_> = parameters
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", part(value.as_ref()?))))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
+}
+
+fn data_folder(global: &GlobalArgs) -> anyhow::Result<PathBuf> {
+    if let Some(data) = &global.data {
+        return Ok(data.clone());
+    }
+    let home = env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.context("there is no home folder (HOME is not set): give --data")?;
+    Ok(Path::new(&home).join(".lusk"))
+}
+
+fn running_node(data: &Path) -> anyhow::Result<NodeInfo> {
+    let found = NodeInfo::read(data)
+        .with_context(|| format!("looking for a node in {}", data.display()))?;
+    found.ok_or_else(|| {
+        Trouble::new(format!("no node runs in {}", data.display()))
+            .with_help("start one with `lusk up`, or name another data folder with --data")
+            .into()
+    })
+}
+
+fn no_token(data: &Path) -> anyhow::Error {
+    Trouble::new(format!("there is no admin token in {}", data.display()))
+        .with_help("give LUSK_ADMIN_TOKEN, or start a node with `lusk up`")
+        .into()
+}
+
+fn unreachable(url: &str, error: &hyper_util::client::legacy::Error) -> Trouble {
+    let help = if error.is_connect() {
+        "the node may have been killed; start it with `lusk up`"
+    } else {
+        "the node may have stopped in the middle; see its log"
+    };
+    Trouble::new(format!("no answer from {url}"))
+        .with_causes(innermost(error))
+        .with_help(help)
+}
+
+/// The last cause says what happened; those above only that something did.
+fn innermost(error: &dyn std::error::Error) -> Vec<String> {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    vec![last.to_string()]
+}
+
+fn path_of(url: &str) -> &str {
+    let Some((_, rest)) = url.split_once("://") else {
+        return url;
+    };
+    rest.find('/').map_or("", |slash| &rest[slash..])
+}
+
+fn full(body: impl Into<Bytes>) -> Body {
+    UnsyncBoxBody::new(Full::new(body.into()).map_err(|never| match never {}))
+}
+
+async fn bytes_of(body: Incoming) -> anyhow::Result<Bytes> {
+    let read = Limited::new(body, MAX_REPLY_BYTES).collect().await;
+    read.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| anyhow::anyhow!("the reply broke off: {error}"))
+}
+
+async fn json_of(body: Incoming) -> anyhow::Result<Value> {
+    let bytes = bytes_of(body).await?;
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&bytes).context("reading the node's reply as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_urls_are_escaped() {
+        assert_eq!(part("digits:1"), "digits:1");
+        assert_eq!(part("a/b c&d=é"), "a%2Fb%20c%26d%3D%C3%A9");
+        assert_eq!(
+            query(&[
+                ("a", Some("x=y".to_owned())),
+                ("b", None),
+                ("c", Some("1".to_owned()))
+            ]),
+            "?a=x%3Dy&c=1"
+        );
+        assert_eq!(query(&[("a", None)]), "");
+    }
+
+    #[test]
+    fn the_next_page_is_asked_of_the_same_node() {
+        assert_eq!(path_of("http://elsewhere:1/a/b?c=d"), "/a/b?c=d");
+        assert_eq!(path_of("/a"), "/a");
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_cause_that_its_message_has() {
+        let body = serde_json::json!({
+            "message": "settings: `a`: bad",
+            "details": [{"code": "x", "message": "`a`: bad"}, {"code": "y", "message": "else"}]
+        });
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, &body);
+        assert_eq!(refusal.to_string(), "settings: `a`: bad");
+        assert_eq!(refusal.causes, ["else"]);
+        assert_eq!(
+            Refusal::new(StatusCode::BAD_GATEWAY, &Value::Null).to_string(),
+            "the node answered 502 Bad Gateway"
+        );
+    }
+}
