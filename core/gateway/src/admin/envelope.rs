@@ -4,12 +4,13 @@
 use axum::{
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use uuid::Uuid;
 
-use super::{Admin, auth, fault::Fault};
+use super::{Shared, auth, fault::Fault};
+use crate::{headers, listener::MAX_HEADER_BYTES};
 
 /// The id that the node gives a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -22,18 +23,14 @@ const SUPPORTED_VERSIONS: HeaderName = HeaderName::from_static("api-supported-ve
 const MAX_CLIENT_ID: usize = 100;
 
 /// Checks the token, runs the handler, and dresses what comes out.
-pub(crate) async fn wrap(
-    State(admin): State<std::sync::Arc<Admin>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn wrap(State(admin): Shared, request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().to_string();
     let client_id = client_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = match auth::check(&admin, &request) {
+    let response = match headers_fit(&request).and_then(|()| auth::check(&admin, &request)) {
         Ok(()) => next.run(request).await,
-        Err(fault) => axum::response::IntoResponse::into_response(fault),
+        Err(fault) => fault.into_response(),
     };
     let mut response = match response.extensions().get::<Fault>() {
         Some(fault) => {
@@ -50,6 +47,19 @@ pub(crate) async fn wrap(
     headers.insert(REQUEST_ID, own);
     headers.insert(SUPPORTED_VERSIONS, HeaderValue::from_static("1.0"));
     response
+}
+
+/// The bound that the scoring doors have too.
+fn headers_fit(request: &Request) -> Result<(), Fault> {
+    let size = headers::size(request.headers());
+    if size <= MAX_HEADER_BYTES {
+        return Ok(());
+    }
+    Err(Fault::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "BadRequest",
+        format!("the headers have {size} bytes, over the limit of {MAX_HEADER_BYTES}"),
+    ))
 }
 
 fn client_id(headers: &HeaderMap) -> Option<HeaderValue> {

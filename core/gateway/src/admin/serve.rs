@@ -1,37 +1,25 @@
 //! The listener of the admin door.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
+use axum::{body::Body, response::Response};
+use futures::FutureExt as _;
+use http::{Request, StatusCode};
+use hyper::{body::Incoming, service::Service as _};
+use hyper_util::service::TowerToHyperService;
 use lusk_control::Control;
 use lusk_router::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Admin, AdminOptions, app};
+use super::{Admin, AdminOptions, Routes, app, fault::Fault};
+use crate::listener::{self, Answer, ListenerOptions};
 
-/// How long a connection may take for the headers of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long requests may go on after the end of the door was asked for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long to wait after the system refused to accept a connection, because it
-/// is out of file handles for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Most bytes of a request's line and headers.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
-
-/// Serves the admin door until `shutdown`, then lets requests end.
+/// Serves the admin door until `shutdown`, then lets requests under way end.
 ///
 /// # Errors
-/// The listener is not one that can be used.
+/// The listener is of no use.
 pub async fn serve_admin(
     listener: TcpListener,
     control: Arc<Control>,
@@ -39,48 +27,38 @@ pub async fn serve_admin(
     options: AdminOptions,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    listener.local_addr()?;
     let admin = Arc::new(Admin {
         control,
         router,
         options,
         stopping: shutdown.clone(),
     });
-    let service = TowerToHyperService::new(app(admin));
-    let connections = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                // Answers are small and complete: waiting to fill a packet only delays them.
-                let _ = stream.set_nodelay(true);
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADER_TIMEOUT)
-                    .max_buf_size(MAX_HEADER_BYTES)
-                    .serve_connection(TokioIo::new(stream), service.clone());
-                let connection = connections.watch(connection);
-                tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "admin connection ended early");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the admin door could not accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    let door = Arc::new(AdminDoor(TowerToHyperService::new(app(admin))));
+    let rest = listener::accept(listener, door, &ListenerOptions::default(), shutdown).await?;
+    rest.end().await;
+    Ok(())
+}
+
+struct AdminDoor(TowerToHyperService<Routes>);
+
+impl Answer for AdminDoor {
+    type Body = Body;
+
+    /// An answer even when something panics.
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind().await;
+        match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                tracing::error!("a panic while an admin request was answered");
+                Fault::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalServerError",
+                    "a fault of lusk itself; the node's log has more",
+                )
+                .response(&Uuid::new_v4().to_string())
             }
         }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("admin requests were cut off at the end of the drain time");
-    }
-    Ok(())
 }

@@ -21,6 +21,9 @@ pub(crate) const BLOB_URL: &str = "lusk://blobs/";
 /// The `id` of the asset that is the project folder.
 pub(crate) const SNAPSHOT_ASSET: &str = "snapshot";
 
+/// Names that are routes beside those of services.
+const TAKEN_BY_ROUTES: [&str; 2] = ["migrate", "validate"];
+
 /// The body of `POST …/services`, but for the settings in it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -121,6 +124,12 @@ pub(crate) fn create_service(body: &Json) -> Result<CreateService, Fault> {
     let settings = settings(body)?;
     let compute = compute_type(&wish.compute_type, wish.port)?;
     let image = wish.environment_image_request.unwrap_or_default().wish()?;
+    if TAKEN_BY_ROUTES.contains(&wish.name.as_str()) {
+        return Err(Fault::bad_request(format!(
+            "`name`: `{}` is a route of this API and cannot name a service",
+            wish.name
+        )));
+    }
     let keys = wish.keys.unwrap_or_default();
     if keys.primary_key.is_none() && keys.secondary_key.is_some() {
         return Err(Fault::bad_request(

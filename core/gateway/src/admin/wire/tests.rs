@@ -172,6 +172,10 @@ fn a_refusal_names_the_field() {
             json!({"name": "abc", "computeType": "AKS", "environmentImageRequest": {"modelIds": ["digits"]}}),
             "`environmentImageRequest.modelIds[0]`: `digits` is not a model id",
         ),
+        (
+            json!({"name": "validate", "computeType": "AKS"}),
+            "cannot name a service",
+        ),
         (json!([]), "expected"),
     ];
     for (tree, expected) in cases {
