@@ -1,0 +1,35 @@
+//! The real binary from outside: real sockets on free ports, a data folder for
+//! each test, and no crate of lusk's own.
+//!
+//! What is not a test: [`lusk`] (a node and its command line), [`http`] (a client
+//! that sends exactly the bytes it is told), [`tar`] (archives that no packer
+//! would make), [`warm`] (compiled code that all nodes share).
+
+#![allow(
+    unreachable_pub,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a program of tests: nobody outside, and what it says goes to its reader"
+)]
+
+mod http;
+mod lusk;
+mod tar;
+mod warm;
+
+mod admin;
+mod bad_input;
+mod crash;
+mod deploy;
+mod disk_full;
+mod examples;
+mod failures;
+mod local;
+mod models;
+mod no_code;
+mod node;
+mod restart;
+mod schema;
+mod scoring;
+mod service;
+mod snapshot;
