@@ -31,7 +31,6 @@ use crate::commands::{quickstart::QuickstartArgs, up::UpArgs};
 #[command(
     name = "lusk",
     version,
-    propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Start a node with `lusk up`, then:

@@ -10,7 +10,7 @@ use super::{DeployArgs, Label};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Register a file or folder as a new version of a model
-    Register(ModelRegisterArgs),
+    Register(Box<ModelRegisterArgs>),
     /// List registered models
     List(ModelListArgs),
     /// Show a registered model

@@ -44,7 +44,7 @@ pub(crate) enum ServiceCommand {
     /// Send a request to a service and print the reply
     Run(ServiceRunArgs),
     /// Give a local service its script again, without a rebuild
-    Reload(ServiceReloadArgs),
+    Reload(Box<ServiceReloadArgs>),
 }
 
 /// Flags of `service list`.
