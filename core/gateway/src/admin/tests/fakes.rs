@@ -244,6 +244,7 @@ impl Images for NoImages {
     }
 }
 
+/// Starts replicas at once, but none of the service `endless`.
 #[derive(Debug)]
 pub(super) struct Echoes;
 
@@ -258,6 +259,9 @@ impl ReplicaHost for Echoes {
     }
 
     async fn start(&self, plan: ReplicaPlan) -> Result<Arc<dyn Replica>, StartError> {
+        if plan.revision.service.as_str() == "endless" {
+            std::future::pending::<()>().await;
+        }
         plan.revision.log.line(plan.number, LogStream::Out, "ready");
         Ok(Arc::new(Echo(ScriptSchema {
             kind: ScriptKind::Plain,
