@@ -85,3 +85,6 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,6 @@ pub(crate) struct DeployArgs {
     /// Models.
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
-    /// Script and environment.
-    #[command(flatten)]
-    pub(crate) script: ScriptArgs,
     /// Deployment config: JSON or YAML
     #[arg(long, visible_alias = "dc", value_name = "FILE")]
     pub(crate) deploy_config_file: Option<PathBuf>,
@@ -49,6 +46,9 @@ pub(crate) struct DeployArgs {
     /// A property, cannot change later (repeatable)
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = Label::pair)]
     pub(crate) properties: Vec<Label>,
+    /// Script and environment.
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
     /// How it runs.
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
@@ -61,7 +61,11 @@ impl DeployArgs {
     /// What the flags put in place of the deployment config's keys.
     pub(crate) fn overrides(&self) -> Vec<Override> {
         let mut found = Overrides::default();
-        found.text("computeTargetName", "--compute-target", &self.compute_target);
+        found.text(
+            "computeTargetName",
+            "--compute-target",
+            &self.compute_target,
+        );
         found.text("computeType", "--compute-type", &self.compute_type);
         self.settings.put(&mut found);
         self.place.put(&mut found);
@@ -100,31 +104,71 @@ pub(crate) struct ScriptArgs {
     #[arg(short, long, value_name = "NAME", hide_short_help = true)]
     pub(crate) environment_name: Option<String>,
     /// Version of the registered environment
-    #[arg(long, visible_alias = "ev", value_name = "VERSION", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "ev",
+        value_name = "VERSION",
+        hide_short_help = true
+    )]
     pub(crate) environment_version: Option<String>,
     /// Deprecated: conda definition
-    #[arg(long, visible_alias = "cf", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "cf",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     pub(crate) conda_file: Option<String>,
     /// Deprecated: python or python-slim
-    #[arg(long, visible_alias = "rt", value_name = "RUNTIME", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "rt",
+        value_name = "RUNTIME",
+        hide_short_help = true
+    )]
     pub(crate) runtime: Option<String>,
     /// Deprecated: file with Dockerfile lines
-    #[arg(long, visible_alias = "ds", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "ds",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     pub(crate) extra_docker_file_steps: Option<String>,
     /// Deprecated: base image
-    #[arg(long, visible_alias = "bi", value_name = "IMAGE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "bi",
+        value_name = "IMAGE",
+        hide_short_help = true
+    )]
     pub(crate) base_image: Option<String>,
     /// Deprecated: registry of the base image
-    #[arg(long, visible_alias = "ir", value_name = "HOST", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "ir",
+        value_name = "HOST",
+        hide_short_help = true
+    )]
     pub(crate) base_image_registry: Option<String>,
     /// Deprecated: base image with GPU support
     #[arg(long, visible_alias = "eg", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_short_help = true)]
     pub(crate) enable_gpu: Option<bool>,
     /// Deprecated: CUDA version
-    #[arg(long, visible_alias = "cv", value_name = "VERSION", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "cv",
+        value_name = "VERSION",
+        hide_short_help = true
+    )]
     pub(crate) cuda_version: Option<String>,
     /// Accepted as in `az ml`, without effect
-    #[arg(long, visible_alias = "pi", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "pi",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     pub(crate) profile_input: Option<String>,
 }
 
@@ -141,7 +185,11 @@ impl ScriptArgs {
     pub(crate) fn overrides(&self) -> Vec<Override> {
         let mut found = Overrides::default();
         found.text("entryScript", "--entry-script", &self.entry_script);
-        found.text("sourceDirectory", "--source-directory", &self.source_directory);
+        found.text(
+            "sourceDirectory",
+            "--source-directory",
+            &self.source_directory,
+        );
         found.text("condaFile", "--conda-file", &self.conda_file);
         found.text("runtime", "--runtime", &self.runtime);
         found.text(
@@ -150,7 +198,11 @@ impl ScriptArgs {
             &self.extra_docker_file_steps,
         );
         found.text("baseImage", "--base-image", &self.base_image);
-        found.text("baseImageRegistry", "--base-image-registry", &self.base_image_registry);
+        found.text(
+            "baseImageRegistry",
+            "--base-image-registry",
+            &self.base_image_registry,
+        );
         found.flag("enableGpu", "--enable-gpu", self.enable_gpu);
         found.text("cudaVersion", "--cuda-version", &self.cuda_version);
         found.0
@@ -191,58 +243,148 @@ boolish! {
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingsArgs {
     /// Cores reserved for a replica
-    #[arg(long, visible_alias = "cc", value_name = "CORES", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "cc",
+        value_name = "CORES",
+        allow_hyphen_values = true
+    )]
     pub(crate) cpu_cores: Option<String>,
     /// Most cores of a replica
-    #[arg(long, visible_alias = "ccl", value_name = "CORES", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ccl",
+        value_name = "CORES",
+        allow_hyphen_values = true
+    )]
     pub(crate) cpu_cores_limit: Option<String>,
     /// Gigabytes of memory reserved for a replica
-    #[arg(long, visible_alias = "gb", value_name = "GB", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "gb",
+        value_name = "GB",
+        allow_hyphen_values = true
+    )]
     pub(crate) memory_gb: Option<String>,
     /// Most gigabytes of memory of a replica
-    #[arg(long, visible_alias = "gbl", value_name = "GB", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "gbl",
+        value_name = "GB",
+        allow_hyphen_values = true
+    )]
     pub(crate) memory_gb_limit: Option<String>,
     /// GPUs of a replica
-    #[arg(long, visible_alias = "gc", value_name = "GPUS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "gc",
+        value_name = "GPUS",
+        allow_hyphen_values = true
+    )]
     pub(crate) gpu_cores: Option<String>,
     /// Fixed number of replicas
-    #[arg(long, visible_alias = "nr", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "nr",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) num_replicas: Option<String>,
     /// Fewest replicas
-    #[arg(long, visible_alias = "mi", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "mi",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) autoscale_min_replicas: Option<String>,
     /// Most replicas
-    #[arg(long, visible_alias = "ma", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ma",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) autoscale_max_replicas: Option<String>,
     /// Seconds between scaling decisions
-    #[arg(long, visible_alias = "ar", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ar",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     pub(crate) autoscale_refresh_seconds: Option<String>,
     /// Percent of slots that should be busy
-    #[arg(long, visible_alias = "at", value_name = "PERCENT", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "at",
+        value_name = "PERCENT",
+        allow_hyphen_values = true
+    )]
     pub(crate) autoscale_target_utilization: Option<String>,
     /// Requests that a replica runs at a time
-    #[arg(long, visible_alias = "rm", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "rm",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) replica_max_concurrent_requests: Option<String>,
     /// Milliseconds that a request may wait for a replica
-    #[arg(long, visible_alias = "mr", value_name = "MS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "mr",
+        value_name = "MS",
+        allow_hyphen_values = true
+    )]
     pub(crate) max_request_wait_time: Option<String>,
     /// Milliseconds that a request may take
-    #[arg(long, visible_alias = "tm", value_name = "MS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "tm",
+        value_name = "MS",
+        allow_hyphen_values = true
+    )]
     pub(crate) scoring_timeout_ms: Option<String>,
     /// Seconds between liveness probes
-    #[arg(long, visible_alias = "ps", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ps",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     pub(crate) period_seconds: Option<String>,
     /// Seconds before the first failed probe counts
-    #[arg(long, visible_alias = "id", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "id",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     pub(crate) initial_delay_seconds: Option<String>,
     /// Seconds until a probe counts as failed
-    #[arg(long, visible_alias = "ts", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ts",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     pub(crate) timeout_seconds: Option<String>,
     /// Successful probes that make a replica healthy
-    #[arg(long, visible_alias = "st", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "st",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) success_threshold: Option<String>,
     /// Failed probes that make a replica dead
-    #[arg(long, visible_alias = "ft", value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "ft",
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) failure_threshold: Option<String>,
     /// Switches.
     #[command(flatten)]
@@ -265,11 +407,27 @@ impl SettingsArgs {
         self.put_scaling(found);
         self.put_probe(found);
         let on = &self.switches;
-        found.flag("autoScaler.autoscaleEnabled", "--autoscale-enabled", on.autoscale_enabled);
+        found.flag(
+            "autoScaler.autoscaleEnabled",
+            "--autoscale-enabled",
+            on.autoscale_enabled,
+        );
         found.flag("authEnabled", "--auth-enabled", on.auth_enabled);
-        found.flag("tokenAuthEnabled", "--token-auth-enabled", self.token_auth_enabled);
-        found.flag("appInsightsEnabled", "--enable-app-insights", on.enable_app_insights);
-        found.flag("dataCollection.storageEnabled", "--collect-model-data", on.collect_model_data);
+        found.flag(
+            "tokenAuthEnabled",
+            "--token-auth-enabled",
+            self.token_auth_enabled,
+        );
+        found.flag(
+            "appInsightsEnabled",
+            "--enable-app-insights",
+            on.enable_app_insights,
+        );
+        found.flag(
+            "dataCollection.storageEnabled",
+            "--collect-model-data",
+            on.collect_model_data,
+        );
     }
 
     fn put_resources(&self, found: &mut Overrides) {
@@ -279,7 +437,11 @@ impl SettingsArgs {
         resource("cpu", "--cpu-cores", &self.cpu_cores);
         resource("cpuLimit", "--cpu-cores-limit", &self.cpu_cores_limit);
         resource("memoryInGB", "--memory-gb", &self.memory_gb);
-        resource("memoryInGBLimit", "--memory-gb-limit", &self.memory_gb_limit);
+        resource(
+            "memoryInGBLimit",
+            "--memory-gb-limit",
+            &self.memory_gb_limit,
+        );
         found.number("gpuCores", "--gpu-cores", &self.gpu_cores);
     }
 
@@ -287,8 +449,16 @@ impl SettingsArgs {
         let mut scaler = |key: &str, flag, value| {
             found.number(&format!("autoScaler.{key}"), flag, value);
         };
-        scaler("minReplicas", "--autoscale-min-replicas", &self.autoscale_min_replicas);
-        scaler("maxReplicas", "--autoscale-max-replicas", &self.autoscale_max_replicas);
+        scaler(
+            "minReplicas",
+            "--autoscale-min-replicas",
+            &self.autoscale_min_replicas,
+        );
+        scaler(
+            "maxReplicas",
+            "--autoscale-max-replicas",
+            &self.autoscale_max_replicas,
+        );
         scaler(
             "refreshPeriodInSeconds",
             "--autoscale-refresh-seconds",
@@ -305,8 +475,16 @@ impl SettingsArgs {
             "--replica-max-concurrent-requests",
             &self.replica_max_concurrent_requests,
         );
-        found.number("maxQueueWaitMs", "--max-request-wait-time", &self.max_request_wait_time);
-        found.number("scoringTimeoutMs", "--scoring-timeout-ms", &self.scoring_timeout_ms);
+        found.number(
+            "maxQueueWaitMs",
+            "--max-request-wait-time",
+            &self.max_request_wait_time,
+        );
+        found.number(
+            "scoringTimeoutMs",
+            "--scoring-timeout-ms",
+            &self.scoring_timeout_ms,
+        );
     }
 
     fn put_probe(&self, found: &mut Overrides) {
@@ -314,10 +492,22 @@ impl SettingsArgs {
             found.number(&format!("livenessProbeRequirements.{key}"), flag, value);
         };
         probe("periodSeconds", "--period-seconds", &self.period_seconds);
-        probe("initialDelaySeconds", "--initial-delay-seconds", &self.initial_delay_seconds);
+        probe(
+            "initialDelaySeconds",
+            "--initial-delay-seconds",
+            &self.initial_delay_seconds,
+        );
         probe("timeoutSeconds", "--timeout-seconds", &self.timeout_seconds);
-        probe("successThreshold", "--success-threshold", &self.success_threshold);
-        probe("failureThreshold", "--failure-threshold", &self.failure_threshold);
+        probe(
+            "successThreshold",
+            "--success-threshold",
+            &self.success_threshold,
+        );
+        probe(
+            "failureThreshold",
+            "--failure-threshold",
+            &self.failure_threshold,
+        );
     }
 }
 
@@ -335,31 +525,71 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// Port of a local service [default: a free one]
-    #[arg(long, visible_alias = "po", value_name = "PORT", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "po",
+        value_name = "PORT",
+        allow_hyphen_values = true
+    )]
     pub(crate) port: Option<String>,
     /// Name of an endpoint's version; endpoints come in a later release
-    #[arg(long, visible_alias = "vn", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "vn",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     pub(crate) version_name: Option<String>,
     /// Share of an endpoint's version; endpoints come in a later release
-    #[arg(long, visible_alias = "tp", value_name = "PERCENT", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "tp",
+        value_name = "PERCENT",
+        hide_short_help = true
+    )]
     pub(crate) traffic_percentile: Option<String>,
     /// Accepted for ACI, without effect
-    #[arg(long, visible_alias = "lo", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "lo",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     pub(crate) location: Option<String>,
     /// Accepted for ACI, without effect
-    #[arg(long, visible_alias = "dn", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "dn",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     pub(crate) dns_name_label: Option<String>,
     /// Accepted for ACI, without effect
     #[arg(long, visible_alias = "se", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_short_help = true)]
     pub(crate) ssl_enabled: Option<bool>,
     /// Accepted for ACI, without effect
-    #[arg(long, visible_alias = "sp", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "sp",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     pub(crate) ssl_cert_pem_file: Option<String>,
     /// Accepted for ACI, without effect
-    #[arg(long, visible_alias = "sk", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "sk",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     pub(crate) ssl_key_pem_file: Option<String>,
     /// Accepted for ACI, without effect
-    #[arg(long, visible_alias = "sc", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "sc",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     pub(crate) ssl_cname: Option<String>,
     /// Accepted for ACI, without effect
     #[arg(long, value_name = "NAME", hide_short_help = true)]
@@ -385,11 +615,19 @@ impl PlaceArgs {
         found.text("namespace", "--namespace", &self.namespace);
         found.number("port", "--port", &self.port);
         found.text("versionName", "--version-name", &self.version_name);
-        found.number("trafficPercentile", "--traffic-percentile", &self.traffic_percentile);
+        found.number(
+            "trafficPercentile",
+            "--traffic-percentile",
+            &self.traffic_percentile,
+        );
         found.text("location", "--location", &self.location);
         found.text("dnsNameLabel", "--dns-name-label", &self.dns_name_label);
         found.flag("sslEnabled", "--ssl-enabled", self.ssl_enabled);
-        found.text("sslCertificate", "--ssl-cert-pem-file", &self.ssl_cert_pem_file);
+        found.text(
+            "sslCertificate",
+            "--ssl-cert-pem-file",
+            &self.ssl_cert_pem_file,
+        );
         found.text("sslKey", "--ssl-key-pem-file", &self.ssl_key_pem_file);
         found.text("cname", "--ssl-cname", &self.ssl_cname);
         found.text("vnetName", "--vnet-name", &self.vnet_name);
@@ -406,7 +644,8 @@ struct Overrides(Vec<Override>);
 impl Overrides {
     fn text(&mut self, key: &str, flag: &str, value: &Option<String>) {
         if let Some(text) = value {
-            self.0.push(Override::new(key, flag, Scalar::Text(text.clone())));
+            self.0
+                .push(Override::new(key, flag, Scalar::Text(text.clone())));
         }
     }
 

@@ -12,7 +12,9 @@ pub(crate) enum ServiceCommand {
     /// List services
     List(ServiceListArgs),
     /// Show a service
-    #[command(after_help = "Examples:\n  lusk service show -n digits\n  lusk service show -n digits -o json")]
+    #[command(
+        after_help = "Examples:\n  lusk service show -n digits\n  lusk service show -n digits -o json"
+    )]
     Show {
         /// The service
         #[arg(short, long)]
@@ -86,15 +88,9 @@ pub(crate) struct ServiceUpdateArgs {
     /// Models.
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
-    /// Script and environment.
-    #[command(flatten)]
-    pub(crate) script: ScriptArgs,
     /// Deployment config: JSON or YAML; its compute type and keys are not read
     #[arg(long, visible_alias = "dc", value_name = "FILE")]
     pub(crate) deploy_config_file: Option<PathBuf>,
-    /// How it runs.
-    #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
     /// Free text
     #[arg(short, long)]
     pub(crate) description: Option<String>,
@@ -119,6 +115,12 @@ pub(crate) struct ServiceUpdateArgs {
     /// Do not wait for the end
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Script and environment.
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 }
 
 /// Flags of `service regen-key`.
@@ -146,7 +148,13 @@ pub(crate) struct ServiceLogsArgs {
     #[arg(short, long)]
     pub(crate) name: String,
     /// Most lines, counted from the end
-    #[arg(short = 'l', long = "num_lines", visible_alias = "num-lines", value_name = "LINES", default_value_t = 5_000)]
+    #[arg(
+        short = 'l',
+        long = "num_lines",
+        visible_alias = "num-lines",
+        value_name = "LINES",
+        default_value_t = 5_000
+    )]
     pub(crate) num_lines: u32,
     /// The log of the init container, which is empty here
     #[arg(short, long, hide_short_help = true)]
@@ -177,10 +185,10 @@ pub(crate) struct ServiceReloadArgs {
     /// The service
     #[arg(short, long)]
     pub(crate) name: String,
-    /// Script and environment.
-    #[command(flatten)]
-    pub(crate) script: ScriptArgs,
     /// Do not wait for the end
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Script and environment.
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
 }

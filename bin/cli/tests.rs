@@ -7,7 +7,10 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 }
 
 fn deploy(line: &str) -> DeployArgs {
-    match parse(&format!("model deploy -n digits {line}")).unwrap().command {
+    match parse(&format!("model deploy -n digits {line}"))
+        .unwrap()
+        .command
+    {
         Command::Model(ModelCommand::Deploy(args)) => *args,
         other => panic!("{other:?}"),
     }
@@ -72,7 +75,10 @@ fn the_words_of_az_ml_are_understood() {
 #[test]
 fn every_output_format_of_az_is_accepted() {
     for format in ["json", "jsonc", "none", "table", "tsv", "yaml", "yamlc"] {
-        assert!(parse(&format!("model list -o {format}")).is_ok(), "{format}");
+        assert!(
+            parse(&format!("model list -o {format}")).is_ok(),
+            "{format}"
+        );
     }
     assert!(parse("model list -o xml").is_err());
 }
@@ -83,8 +89,14 @@ fn misuse_is_told_apart_from_failure() {
         ("model register -p f", ErrorKind::MissingRequiredArgument),
         ("model show", ErrorKind::MissingRequiredArgument),
         ("model show -i m:1 -n m", ErrorKind::ArgumentConflict),
-        ("model register -n m -p f --tag novalue", ErrorKind::ValueValidation),
-        ("model register -n m -p f --tag =v", ErrorKind::ValueValidation),
+        (
+            "model register -n m -p f --tag novalue",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "model register -n m -p f --tag =v",
+            ErrorKind::ValueValidation,
+        ),
         ("service lisst", ErrorKind::InvalidSubcommand),
         ("service show -n s --nosuch", ErrorKind::UnknownArgument),
     ] {
@@ -95,13 +107,30 @@ fn misuse_is_told_apart_from_failure() {
 
 #[test]
 fn flags_stand_for_keys_of_the_config_files() {
-    let found = overrides("--cc 0.5 --gc 1 --nr -1 --as --ae False --md yes --tm soon --kp k --po 80 --es score.py --eg");
-    insta::assert_snapshot!(found.join("\n"), @"");
+    let found = overrides(
+        "--cc 0.5 --gc 1 --nr -1 --as --ae False --md yes --tm soon --kp k --po 80 --es score.py --eg",
+    );
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    containerResourceRequirements.cpu 0.5 --cpu-cores
+    gpuCores 1 --gpu-cores
+    numReplicas -1 --num-replicas
+    scoringTimeoutMs "soon" --scoring-timeout-ms
+    autoScaler.autoscaleEnabled true --autoscale-enabled
+    authEnabled false --auth-enabled
+    dataCollection.storageEnabled true --collect-model-data
+    keys.primaryKey "k" --primary-key
+    port 80 --port
+    entryScript "score.py" --entry-script
+    enableGpu true --enable-gpu
+    "#);
 }
 
 #[test]
 fn a_switch_needs_no_value() {
-    assert_eq!(overrides("--ai --overwrite"), ["appInsightsEnabled true --enable-app-insights"]);
+    assert_eq!(
+        overrides("--ai --overwrite"),
+        ["appInsightsEnabled true --enable-app-insights"]
+    );
     assert!(parse("model deploy -n s --ae maybe").is_err());
 }
 
@@ -152,5 +181,85 @@ fn help_of_model_deploy() {
     // Defaults from the environment of the test differ.
     let help = deploy.render_help().to_string();
     let own: Vec<_> = help.split("Global options:").collect();
-    insta::assert_snapshot!(own[0], @"");
+    insta::assert_snapshot!(own[0], @r"
+    Deploy models as a service, with an entry script or without
+
+    Usage: lusk model deploy [OPTIONS] --name <NAME>
+
+    Options:
+      -n, --name <NAME>                 Name of the service
+      -m, --model <MODEL>               A model as `name:version`, or a file or folder to register first
+                                        (repeatable)
+      -f, --model-metadata-file <FILE>  A file that `model register -t` wrote (repeatable)
+          --deploy-config-file <FILE>   Deployment config: JSON or YAML [alias: --dc]
+          --compute-target <NAME>       Name of the compute target [alias: --ct]
+          --compute-type <TYPE>         Compute type: aks, aci or local [alias: --cp]
+          --overwrite                   Replace a service of this name
+          --no-wait                     Do not wait until the service is healthy
+          --description <DESCRIPTION>   Free text
+          --tag <KEY=VALUE>             A tag (repeatable)
+          --property <KEY=VALUE>        A property, cannot change later (repeatable)
+      -h, --help                        Print help (see more with '--help')
+
+    Script and environment:
+          --inference-config-file <FILE>  Inference config: JSON or YAML [alias: --ic]
+          --entry-script <PATH>           Entry script: .py, .wasm or .wat [alias: --es]
+          --source-directory <DIR>        Folder that is deployed whole; the script's path starts there
+                                          [alias: --sd]
+          --environment-directory <DIR>   Folder with azureml_environment.json [alias: --ed]
+
+    Settings:
+          --cpu-cores <CORES>
+              Cores reserved for a replica [alias: --cc]
+          --cpu-cores-limit <CORES>
+              Most cores of a replica [alias: --ccl]
+          --memory-gb <GB>
+              Gigabytes of memory reserved for a replica [alias: --gb]
+          --memory-gb-limit <GB>
+              Most gigabytes of memory of a replica [alias: --gbl]
+          --gpu-cores <GPUS>
+              GPUs of a replica [alias: --gc]
+          --num-replicas <N>
+              Fixed number of replicas [alias: --nr]
+          --autoscale-min-replicas <N>
+              Fewest replicas [alias: --mi]
+          --autoscale-max-replicas <N>
+              Most replicas [alias: --ma]
+          --autoscale-refresh-seconds <SECONDS>
+              Seconds between scaling decisions [alias: --ar]
+          --autoscale-target-utilization <PERCENT>
+              Percent of slots that should be busy [alias: --at]
+          --replica-max-concurrent-requests <N>
+              Requests that a replica runs at a time [alias: --rm]
+          --max-request-wait-time <MS>
+              Milliseconds that a request may wait for a replica [alias: --mr]
+          --scoring-timeout-ms <MS>
+              Milliseconds that a request may take [alias: --tm]
+          --period-seconds <SECONDS>
+              Seconds between liveness probes [alias: --ps]
+          --initial-delay-seconds <SECONDS>
+              Seconds before the first failed probe counts [alias: --id]
+          --timeout-seconds <SECONDS>
+              Seconds until a probe counts as failed [alias: --ts]
+          --success-threshold <N>
+              Successful probes that make a replica healthy [alias: --st]
+          --failure-threshold <N>
+              Failed probes that make a replica dead [alias: --ft]
+          --autoscale-enabled [<BOOL>]
+              Scale by load [alias: --as] [possible values: true, false]
+          --auth-enabled [<BOOL>]
+              Key auth [alias: --ae] [possible values: true, false]
+          --enable-app-insights [<BOOL>]
+              Telemetry [alias: --ai] [possible values: true, false]
+          --collect-model-data [<BOOL>]
+              Model data collection [alias: --md] [possible values: true, false]
+          --token-auth-enabled [<BOOL>]
+              Token auth [possible values: true, false]
+
+    Keys and place:
+          --primary-key <KEY>    The first key [default: a random one] [alias: --kp]
+          --secondary-key <KEY>  The second key [default: a random one] [alias: --ks]
+          --namespace <NAME>     Namespace on a cluster
+          --port <PORT>          Port of a local service [default: a free one] [alias: --po]
+    ");
 }

@@ -9,7 +9,9 @@ use lusk_manifest::{Checked, Deployment, InferenceConfig, ManifestError, deploym
 use serde_json::{Map, Value, json};
 
 use super::{
-    Session, model::register, operation, script,
+    Session,
+    model::register,
+    operation, script,
     service::{self, columns},
 };
 use crate::{
@@ -56,12 +58,7 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     report(session, &service, args.no_wait, begun)
 }
 
-fn report(
-    session: &Session,
-    service: &Value,
-    no_wait: bool,
-    begun: Instant,
-) -> anyhow::Result<()> {
+fn report(session: &Session, service: &Value, no_wait: bool, begun: Instant) -> anyhow::Result<()> {
     if session.format == Format::Table && !no_wait {
         let line = format!(
             "{} after {:.1} s: {}",
@@ -160,10 +157,13 @@ fn name_from_file(path: &Path) -> anyhow::Result<ModelName> {
         .to_string_lossy();
     let name: String = name.chars().take(MAX_NAME_FROM_FILE).collect();
     name.parse().map_err(|error: lusk_domain::NameError| {
-        Trouble::new(format!("{} cannot be registered under its own name", path.display()))
-            .with_causes(vec![error.to_string()])
-            .with_help("register it with `lusk model register -n NAME` and give --model NAME:1")
-            .into()
+        Trouble::new(format!(
+            "{} cannot be registered under its own name",
+            path.display()
+        ))
+        .with_causes(vec![error.to_string()])
+        .with_help("register it with `lusk model register -n NAME` and give --model NAME:1")
+        .into()
     })
 }
 
@@ -200,7 +200,10 @@ fn body(
         ("computeName", json!(deployment.compute_name)),
         ("description", json!(description)),
         ("kvTags", json!(crate::cli::Label::map(&args.tags))),
-        ("properties", json!(crate::cli::Label::map(&args.properties))),
+        (
+            "properties",
+            json!(crate::cli::Label::map(&args.properties)),
+        ),
         (
             "keys",
             json!({
@@ -221,8 +224,14 @@ pub(super) fn settings(change: &SettingsChange) -> Map<String, Value> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    if let Some(storage) = fields.remove("storageEnabled").filter(|value| !value.is_null()) {
-        fields.insert("dataCollection".to_owned(), json!({ "storageEnabled": storage }));
+    if let Some(storage) = fields
+        .remove("storageEnabled")
+        .filter(|value| !value.is_null())
+    {
+        fields.insert(
+            "dataCollection".to_owned(),
+            json!({ "storageEnabled": storage }),
+        );
     }
     fields.retain(|_, value| {
         if let Value::Object(group) = value {

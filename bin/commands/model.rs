@@ -129,7 +129,10 @@ async fn update(session: &Session, args: &ModelUpdateArgs) -> anyhow::Result<()>
         sample_output_data: args.sample_output_dataset_id.clone(),
     };
     if change == ModelChange::default() {
-        return Err(Trouble::misuse("nothing to change: give at least one flag besides --model-id").into());
+        return Err(Trouble::misuse(
+            "nothing to change: give at least one flag besides --model-id",
+        )
+        .into());
     }
     let sent = session
         .client()
@@ -149,7 +152,10 @@ fn requirements(args: &RequirementArgs) -> ModelRequirements {
 
 async fn delete(session: &Session, id: &str) -> anyhow::Result<()> {
     let id = checked_id(id)?;
-    let sent = session.client().send(Method::DELETE, &path(&id), None).await?;
+    let sent = session
+        .client()
+        .send(Method::DELETE, &path(&id), None)
+        .await?;
     session.progress.say(&match sent.status {
         StatusCode::NO_CONTENT => format!("model `{id}` did not exist"),
         _ => format!("model `{id}` is deleted"),
@@ -204,7 +210,10 @@ fn size(model: &Value) -> String {
 }
 
 fn framework(model: &Value) -> String {
-    let both = [plain(&model["framework"]), plain(&model["frameworkVersion"])];
+    let both = [
+        plain(&model["framework"]),
+        plain(&model["frameworkVersion"]),
+    ];
     both.join(" ").trim().to_owned()
 }
 
@@ -214,7 +223,10 @@ fn needs(model: &Value) -> String {
 
 fn files(model: &Value) -> String {
     const SHOWN: usize = 20;
-    let files = model["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let files = model["files"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let mut lines: Vec<_> = files
         .iter()
         .take(SHOWN)

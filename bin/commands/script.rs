@@ -52,7 +52,10 @@ pub(crate) fn read(
 ///
 /// # Errors
 /// It cannot be read.
-pub(crate) fn source(path: Option<&Path>, directory: &Path) -> Result<Option<Source>, ManifestError> {
+pub(crate) fn source(
+    path: Option<&Path>,
+    directory: &Path,
+) -> Result<Option<Source>, ManifestError> {
     let Some(path) = path else { return Ok(None) };
     if path.is_absolute() || std::env::current_dir().is_ok_and(|here| here == directory) {
         return Ok(Some(Source::read(path)?));

@@ -202,12 +202,23 @@ async fn delete(session: &Session, name: &str, no_wait: bool) -> anyhow::Result<
         .send(Method::DELETE, &path(name.as_str(), ""), None)
         .await?;
     if sent.status == StatusCode::NO_CONTENT {
-        session.progress.say(&format!("service `{name}` did not exist"));
+        session
+            .progress
+            .say(&format!("service `{name}` did not exist"));
     } else if no_wait {
-        session.progress.say(&format!("deletion of service `{name}` goes on"));
+        session
+            .progress
+            .say(&format!("deletion of service `{name}` goes on"));
     } else {
-        operation::follow(session, &sent.body, &format!("deletion of service `{name}`")).await?;
-        session.progress.say(&format!("service `{name}` is deleted"));
+        operation::follow(
+            session,
+            &sent.body,
+            &format!("deletion of service `{name}`"),
+        )
+        .await?;
+        session
+            .progress
+            .say(&format!("service `{name}` is deleted"));
     }
     Ok(())
 }
@@ -234,7 +245,11 @@ async fn regenerate(session: &Session, args: &ServiceRegenArgs) -> anyhow::Resul
     let body = json!({ "keyType": kind, "keyValue": args.set_key });
     let sent = session
         .client()
-        .send(Method::POST, &path(name.as_str(), "/regenerateKeys"), Some(&body))
+        .send(
+            Method::POST,
+            &path(name.as_str(), "/regenerateKeys"),
+            Some(&body),
+        )
         .await?;
     let what = format!("change of a key of service `{name}`");
     operation::follow(session, &sent.body, &what).await?;
@@ -275,10 +290,12 @@ async fn score(session: &Session, args: &ServiceRunArgs) -> anyhow::Result<()> {
         .then(|| said.into_owned())
         .into_iter()
         .collect();
-    Err(Trouble::new(format!("service `{}` answered {status}", args.name))
-        .with_causes(said)
-        .with_help(format!("see `lusk service get-logs -n {}`", args.name))
-        .into())
+    Err(
+        Trouble::new(format!("service `{}` answered {status}", args.name))
+            .with_causes(said)
+            .with_help(format!("see `lusk service get-logs -n {}`", args.name))
+            .into(),
+    )
 }
 
 /// The reply as it came; a line end is added, for the prompt that follows.

@@ -173,7 +173,10 @@ pub(crate) fn digest(mut reader: impl Read) -> std::io::Result<(Digest, u64)> {
 ///
 /// # Errors
 /// A file cannot be read or has changed, or the node refused it.
-pub(crate) async fn send(session: &Session, files: &[(&Path, Digest, u64)]) -> anyhow::Result<usize> {
+pub(crate) async fn send(
+    session: &Session,
+    files: &[(&Path, Digest, u64)],
+) -> anyhow::Result<usize> {
     let mut missing: Vec<&(&Path, Digest, u64)> = Vec::new();
     for file in files {
         let is_listed = missing.iter().any(|other| other.1 == file.1);
@@ -218,7 +221,10 @@ mod tests {
         fs::write(folder.join("sub/a.bin"), "1").unwrap();
         assert_eq!(names(&folder), ["model/b.bin", "model/sub/a.bin"]);
         assert_eq!(names(&folder.join("b.bin")), ["b.bin"]);
-        assert_eq!(names(&folder.join("sub/..")), ["model/b.bin", "model/sub/a.bin"]);
+        assert_eq!(
+            names(&folder.join("sub/..")),
+            ["model/b.bin", "model/sub/a.bin"]
+        );
         assert_eq!(files_of(&folder).unwrap()[0].size, 2);
     }
 
@@ -233,17 +239,26 @@ mod tests {
         assert_eq!(names(&folder), ["model/inside", "model/real"]);
         symlink("../secret", folder.join("outside")).unwrap();
         let error = files_of(&folder).unwrap_err().to_string();
-        assert!(error.starts_with("link `model/outside` leads out of the model's folder"), "{error}");
+        assert!(
+            error.starts_with("link `model/outside` leads out of the model's folder"),
+            "{error}"
+        );
         fs::remove_file(folder.join("outside")).unwrap();
         symlink(".", folder.join("loop")).unwrap();
         let error = files_of(&folder).unwrap_err().to_string();
-        assert_eq!(error, "link `model/loop` leads back to a folder that holds it");
+        assert_eq!(
+            error,
+            "link `model/loop` leads back to a folder that holds it"
+        );
     }
 
     #[test]
     fn a_missing_path_is_named() {
         let error = files_of(Path::new("/nonexistent/model.onnx")).unwrap_err();
-        assert_eq!(error.to_string(), "there is no file or folder /nonexistent/model.onnx");
+        assert_eq!(
+            error.to_string(),
+            "there is no file or folder /nonexistent/model.onnx"
+        );
     }
 
     #[test]

@@ -68,9 +68,11 @@ fn refuse_to_replace(folder: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
         0 => String::new(),
         more => format!(" and {more} more of the model's files"),
     };
-    Err(Trouble::new(format!("{}{more} would be replaced", first.display()))
-        .with_help("give --overwrite to replace them, or another --target-dir")
-        .into())
+    Err(
+        Trouble::new(format!("{}{more} would be replaced", first.display()))
+            .with_help("give --overwrite to replace them, or another --target-dir")
+            .into(),
+    )
 }
 
 async fn download(
@@ -178,7 +180,13 @@ mod tests {
     #[test]
     fn the_common_path_is_what_was_registered() {
         let folder = Path::new("/t");
-        assert_eq!(common_path(folder, &[file("m/a"), file("m/b")]), Path::new("/t/m"));
-        assert_eq!(common_path(folder, &[file("a.onnx")]), Path::new("/t/a.onnx"));
+        assert_eq!(
+            common_path(folder, &[file("m/a"), file("m/b")]),
+            Path::new("/t/m")
+        );
+        assert_eq!(
+            common_path(folder, &[file("a.onnx")]),
+            Path::new("/t/a.onnx")
+        );
     }
 }

@@ -29,7 +29,9 @@ pub(crate) async fn run(session: &Session, args: &ModelRegisterArgs) -> anyhow::
         } else {
             "name the file or folder with --model-path"
         };
-        return Err(Trouble::misuse("there is nothing to register").with_help(help).into());
+        return Err(Trouble::misuse("there is nothing to register")
+            .with_help(help)
+            .into());
     };
     let draft = draft(session, args)?;
     let model = register(session, draft, &session.at(path)).await?;
@@ -43,7 +45,11 @@ pub(crate) async fn run(session: &Session, args: &ModelRegisterArgs) -> anyhow::
 ///
 /// # Errors
 /// Unreadable files, a refusal.
-pub(crate) async fn path(session: &Session, name: ModelName, path: &Path) -> anyhow::Result<ModelId> {
+pub(crate) async fn path(
+    session: &Session,
+    name: ModelName,
+    path: &Path,
+) -> anyhow::Result<ModelId> {
     let draft = empty_draft(name);
     let model = register(session, draft, path).await?;
     let id = model["id"].as_str().unwrap_or_default();
@@ -51,11 +57,7 @@ pub(crate) async fn path(session: &Session, name: ModelName, path: &Path) -> any
     Ok(id)
 }
 
-async fn register(
-    session: &Session,
-    mut draft: ModelDraft,
-    path: &Path,
-) -> anyhow::Result<Value> {
+async fn register(session: &Session, mut draft: ModelDraft, path: &Path) -> anyhow::Result<Value> {
     let found = upload::files_of(path)?;
     draft.files = upload::hash(session, &found)?;
     draft.check()?;
@@ -70,7 +72,9 @@ async fn register(
         .send(Method::POST, "/models", Some(&json!(draft)))
         .await?
         .body;
-    session.progress.step("model", &registered(&model, &found, sent));
+    session
+        .progress
+        .step("model", &registered(&model, &found, sent));
     Ok(model)
 }
 
@@ -121,7 +125,10 @@ fn draft(session: &Session, args: &ModelRegisterArgs) -> anyhow::Result<ModelDra
         resource_requirements: requirements(&args.requirements),
         sample_input_data: args.sample_input_dataset_id.clone(),
         sample_output_data: args.sample_output_dataset_id.clone(),
-        experiment_name: args.experiment_name.clone().or_else(|| of_run("experimentName")),
+        experiment_name: args
+            .experiment_name
+            .clone()
+            .or_else(|| of_run("experimentName")),
         run_id: args.run_id.clone().or_else(|| of_run("runId")),
         ..empty_draft(name)
     })

@@ -25,15 +25,23 @@ pub(crate) async fn run(session: &Session, args: &ServiceUpdateArgs) -> anyhow::
     let mut patch = change;
     labels(args, &mut patch);
     if patch.is_empty() && script.is_none() && !names_models(args) {
-        return Err(Trouble::misuse("nothing to change: give at least one flag besides --name").into());
+        return Err(
+            Trouble::misuse("nothing to change: give at least one flag besides --name").into(),
+        );
     }
     image(session, args, script.as_ref(), &mut patch).await?;
     let sent = session
         .client()
-        .send(Method::PATCH, &path(name.as_str(), ""), Some(&Value::Array(patch)))
+        .send(
+            Method::PATCH,
+            &path(name.as_str(), ""),
+            Some(&Value::Array(patch)),
+        )
         .await?;
     if args.no_wait {
-        session.progress.say(&format!("update of service `{name}` goes on"));
+        session
+            .progress
+            .say(&format!("update of service `{name}` goes on"));
     } else if sent.body["id"].is_string() {
         operation::follow(session, &sent.body, &format!("update of service `{name}`")).await?;
     }
@@ -103,7 +111,10 @@ fn labels(args: &ServiceUpdateArgs, patch: &mut Vec<Value>) {
     for key in &args.remove_tags {
         patch.push(json!({ "op": "remove", "path": format!("/kvTags/{}", escaped(key)) }));
     }
-    for (list, place) in [(&args.add_tags, "kvTags"), (&args.add_properties, "properties")] {
+    for (list, place) in [
+        (&args.add_tags, "kvTags"),
+        (&args.add_properties, "properties"),
+    ] {
         for (key, value) in Label::map(list) {
             let path = format!("/{place}/{}", escaped(&key));
             patch.push(json!({ "op": "add", "path": path, "value": value }));
