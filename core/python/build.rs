@@ -14,8 +14,11 @@ use anyhow::{Context, Result};
 use componentize_py::ComponentGenerator;
 use sha2::{Digest, Sha256};
 
-/// The compression level of the embedded component: beyond it, minutes buy kilobytes.
-const ZSTD_LEVEL: i32 = 19;
+/// Level for a release: 7.9 MB instead of 8.6, for 15 s of CPU time instead of one.
+const RELEASE_LEVEL: i32 = 19;
+
+/// Level for every other profile.
+const QUICK_LEVEL: i32 = 9;
 
 fn main() -> Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("no manifest folder")?);
@@ -64,7 +67,9 @@ fn copy_python(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn generate(wit: &Path, python: &Path, component: &Path) -> Result<()> {
-    let python = python.to_str().context("the target folder's path is not UTF-8")?;
+    let python = python
+        .to_str()
+        .context("the target folder's path is not UTF-8")?;
     let names = HashMap::new();
     let generator = ComponentGenerator {
         wit_paths: &[wit],
@@ -91,5 +96,7 @@ fn generate(wit: &Path, python: &Path, component: &Path) -> Result<()> {
 }
 
 fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
-    zstd::encode_all(bytes, ZSTD_LEVEL).context("while compressing the component")
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let level = if release { RELEASE_LEVEL } else { QUICK_LEVEL };
+    zstd::encode_all(bytes, level).context("while compressing the component")
 }

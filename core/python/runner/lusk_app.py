@@ -5,7 +5,7 @@ the component is a snapshot of the interpreter after this module was loaded.
 """
 
 import lusk_runner.preload  # noqa: F401  (imports the standard library's usual modules)
-from lusk_runner import library, scoring, script
+from lusk_runner import depth, library, scoring, script
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -53,4 +53,5 @@ class Entry(exports.Entry):
         raise Err(problem)
 
 
+depth.guard()
 library.freeze()

@@ -4,14 +4,24 @@ import os
 import sys
 import traceback
 
-# Packages that need C extensions, which the sandbox cannot load.
+# Packages that need C extensions, their own or another package's.
 NATIVE_PACKAGES = frozenset(
     """
-    catboost cv2 cryptography fastai h5py joblib keras lightgbm lxml matplotlib mlflow numba
+    catboost cv2 cryptography fastai h5py keras lightgbm lxml matplotlib mlflow numba
     onnx pandas PIL psutil psycopg2 pyarrow pydantic pydantic_core pyodbc scipy seaborn
-    shap skimage sklearn spacy sqlalchemy statsmodels tensorflow tokenizers torch torchvision
-    transformers xgboost yaml
+    shap skimage sklearn spacy statsmodels tensorflow tokenizers torch torchvision
+    transformers xgboost
     """.split()
+)
+
+# Packages of which the sandbox holds a part.
+CARRIED_PACKAGES = frozenset(
+    "azureml azureml_inference_server_http inference_schema lusk numpy onnxruntime".split()
+)
+
+_WAY_OUT = (
+    "the `process` runtime (`python.userManagedDependencies: true`) runs the script with an "
+    "interpreter of your own"
 )
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -62,11 +72,11 @@ def _is_own(filename):
 
 
 def _hint(error):
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        if package in NATIVE_PACKAGES:
-            return (
-                f"`{package}` has native code, which the sandbox cannot load; the `process` runtime "
-                "(`python.userManagedDependencies: true`) runs it with an interpreter of your own"
-            )
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    package = error.name.partition(".")[0]
+    if package in NATIVE_PACKAGES:
+        return f"`{package}` needs native code, which the sandbox cannot load; {_WAY_OUT}"
+    if package in CARRIED_PACKAGES:
+        return f"the sandbox holds only a part of `{package}`; {_WAY_OUT}"
     return None

@@ -7,8 +7,9 @@ UNKNOWN = {"type": "object", "example": {}}
 
 def describe(current):
     """Kind of `run`, and the Swagger 2 schemas of its input and output."""
+    schemas = inference_schema.schema_util.schemas_of(current.run)
     return {
         "kind": current.kind,
-        "input": inference_schema.schema_util.get_input_schema(current.run) or UNKNOWN,
-        "output": inference_schema.schema_util.get_output_schema(current.run) or UNKNOWN,
+        "input": schemas.input if schemas and schemas.input else UNKNOWN,
+        "output": schemas.output if schemas and schemas.output else UNKNOWN,
     }

@@ -31,6 +31,7 @@ class ndarray:
         "dtype",
         "base",
         "_writable",
+        "_whole",
         "__weakref__",
     )
     __hash__ = None
@@ -54,6 +55,7 @@ class ndarray:
         if reshaped._buffer is not self._buffer:
             raise AttributeError("incompatible shape for in-place modification")
         self._shape, self._strides = reshaped._shape, reshaped._strides
+        self._whole = reshaped._whole
 
     @property
     def ndim(self):
@@ -94,10 +96,10 @@ class ndarray:
 
     def _data(self):
         """The elements in order; the buffer itself where it holds just them, so never write to it."""
+        if self._whole:
+            return self._buffer
         buffer, size = self._buffer, prod(self._shape)
         if _storage.is_dense(self._shape, self._strides):
-            if len(buffer) == size:
-                return buffer
             return buffer[self._offset : self._offset + size]
         return _storage.gather(buffer, self._offset, self._shape, self._strides)
 
@@ -109,9 +111,10 @@ class ndarray:
             values = values[:]
         _storage.scatter(self._buffer, self._offset, self._shape, self._strides, values)
 
-    def _view(self, offset, shape, strides):
-        """Another window on the same elements."""
+    def _view(self, offset, shape, strides, whole=False):
+        """Another window on the same elements; `whole` where it shows all of them in order."""
         view = object.__new__(ndarray)
+        view._whole = whole
         view._buffer, view.dtype, view._writable = self._buffer, self.dtype, self._writable
         view._offset, view._shape, view._strides = offset, shape, strides
         view.base = self if self.base is None else self.base
@@ -171,7 +174,7 @@ class ndarray:
         """Only without arguments: another window on the same elements."""
         if _arguments:
             raise missing("the view of an array as another type")
-        return self._view(self._offset, self._shape, self._strides)
+        return self._view(self._offset, self._shape, self._strides, self._whole)
 
     def __getitem__(self, key):
         return _indexing.get(self, key)
@@ -354,8 +357,19 @@ class ndarray:
 def make(buffer, shape, kind):
     """An array of its own on a buffer that nobody else writes to."""
     made = object.__new__(ndarray)
-    made._buffer, made.dtype, made._writable, made.base = buffer, kind, True, None
-    made._offset, made._shape, made._strides = 0, shape, _storage.strides_of(shape)
+    made._buffer = buffer
+    made._shape = shape
+    made.dtype = kind
+    made._offset = 0
+    made._writable = made._whole = True
+    made.base = None
+    dimensions = len(shape)
+    if dimensions == 1:
+        made._strides = (1,)
+    elif dimensions == 2:
+        made._strides = (shape[1], 1)
+    else:
+        made._strides = _storage.strides_of(shape)
     return made
 
 

@@ -16,9 +16,15 @@ from numpy._shaping import asarray, ravel, reshape, transpose
 def _rows(a, axes):
     """The elements as one list for each result, and the result's shape."""
     kept = [place for place in range(a.ndim) if place not in axes]
-    data = transpose(a, (*kept, *axes))._data() if axes else a._data()
-    length = math.prod(a._shape[place] for place in axes)
-    shape = tuple(a._shape[place] for place in kept)
+    if kept and axes and kept[-1] > axes[0]:
+        a = transpose(a, (*kept, *axes))
+    shape = a._shape[: len(kept)]
+    data = a._data().tolist()
+    if not kept:
+        return [data], ()
+    length = math.prod(a._shape[len(kept) :])
+    if len(shape) == 1 and shape[0] == 1:
+        return [data], shape
     count = math.prod(shape)
     return [data[start * length : (start + 1) * length] for start in range(count)], shape
 
@@ -166,7 +172,8 @@ def _position(extreme):
 
 
 def _has_nan(row):
-    if row.typecode not in "fd":
+    """Whether there is a NaN; the sum tells quickly that there is none."""
+    if not row or not isinstance(row[0], float):
         return False
     total = builtins.sum(row)
     return total != total and builtins.any(map(math.isnan, row))

@@ -9,6 +9,7 @@ from numpy._array import make, ndarray
 from numpy._missing import missing
 
 _SEQUENCES = (list, tuple)
+_FLOATS = {float}
 _PLAIN = {float: _dtypes.FLOAT64, int: _dtypes.INT64, bool: _dtypes.BOOL}
 
 
@@ -45,7 +46,7 @@ def asarray(a, dtype=None, order=None):
 
 
 def _from_values(values, kind):
-    if isinstance(values, _SEQUENCES):
+    if isinstance(values, list | tuple):
         return _from_sequence(values, kind)
     if isinstance(values, range):
         return _from_sequence(list(values), kind)
@@ -74,6 +75,8 @@ def _from_sequence(values, kind):
     shape, level = [len(values)], values
     while True:
         types = set(map(type, level))
+        if types == _FLOATS:
+            break
         if ndarray in types:
             return _from_arrays(level, tuple(shape), kind)
         nested = [each for each in types if issubclass(each, _SEQUENCES)]
@@ -86,7 +89,7 @@ def _from_sequence(values, kind):
             raise _ragged(len(shape))
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    natural = _natural(types) if types else _dtypes.FLOAT64
+    natural = _natural(types) if types and types != _FLOATS else _dtypes.FLOAT64
     return _filled(level, tuple(shape), kind, natural)
 
 
@@ -316,8 +319,8 @@ def reshape(a, shape=None, order="C", newshape=None, copy=None):
         raise missing(f"the memory order {order!r}")
     a = asarray(a)
     extents = _resolve(a, newshape if shape is None else shape)
-    if _storage.is_dense(a._shape, a._strides):
-        return a._view(a._offset, extents, _storage.strides_of(extents))
+    if a._whole or _storage.is_dense(a._shape, a._strides):
+        return a._view(a._offset, extents, _storage.strides_of(extents), a._whole)
     return make(a._data(), extents, a.dtype)
 
 

@@ -1,14 +1,10 @@
 //! A small host for the component: one model that answers with what it was given.
 
-use std::{
-    fs,
-    sync::LazyLock,
-};
+use std::{fs, sync::LazyLock};
 
-use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use wasmtime::{
-    Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
+    Config, Engine, Error, Result, Store, StoreLimits, StoreLimitsBuilder,
     component::{Component, HasSelf, Linker, Resource, ResourceTable},
 };
 use wasmtime_wasi::{
@@ -16,10 +12,11 @@ use wasmtime_wasi::{
 };
 
 use exports::lusk::scoring::entry;
-use lusk::scoring::{files, model_info};
+use lusk::scoring::{files, model_info, types};
 use wasi::nn::{errors, graph, inference, tensor};
 
-pub use entry::{Payload, Request, Response, RunError};
+pub use entry::{Request, Response, RunError};
+pub use lusk::scoring::types::Payload;
 
 wasmtime::component::bindgen!({
     path: "../contract/wit",
@@ -64,10 +61,12 @@ impl Host {
         &mut self,
         code: errors::ErrorCode,
         text: &str,
-    ) -> wasmtime::Result<Result<T, Resource<Refusal>>> {
+    ) -> Result<Result<T, Resource<Refusal>>> {
         Ok(Err(self.table.push(Refusal(code, text.to_owned()))?))
     }
 }
+
+impl types::Host for Host {}
 
 impl tensor::Host for Host {}
 
@@ -77,19 +76,19 @@ impl tensor::HostTensor for Host {
         dimensions: Vec<u32>,
         ty: tensor::TensorType,
         data: Vec<u8>,
-    ) -> wasmtime::Result<Resource<TensorCell>> {
+    ) -> Result<Resource<TensorCell>> {
         Ok(self.table.push(TensorCell(dimensions, ty, data))?)
     }
-    fn dimensions(&mut self, cell: Resource<TensorCell>) -> wasmtime::Result<Vec<u32>> {
+    fn dimensions(&mut self, cell: Resource<TensorCell>) -> Result<Vec<u32>> {
         Ok(self.table.get(&cell)?.0.clone())
     }
-    fn ty(&mut self, cell: Resource<TensorCell>) -> wasmtime::Result<tensor::TensorType> {
+    fn ty(&mut self, cell: Resource<TensorCell>) -> Result<tensor::TensorType> {
         Ok(self.table.get(&cell)?.1)
     }
-    fn data(&mut self, cell: Resource<TensorCell>) -> wasmtime::Result<Vec<u8>> {
+    fn data(&mut self, cell: Resource<TensorCell>) -> Result<Vec<u8>> {
         Ok(self.table.get(&cell)?.2.clone())
     }
-    fn drop(&mut self, cell: Resource<TensorCell>) -> wasmtime::Result<()> {
+    fn drop(&mut self, cell: Resource<TensorCell>) -> Result<()> {
         self.table.delete(cell)?;
         Ok(())
     }
@@ -98,13 +97,13 @@ impl tensor::HostTensor for Host {
 impl errors::Host for Host {}
 
 impl errors::HostError for Host {
-    fn code(&mut self, error: Resource<Refusal>) -> wasmtime::Result<errors::ErrorCode> {
+    fn code(&mut self, error: Resource<Refusal>) -> Result<errors::ErrorCode> {
         Ok(self.table.get(&error)?.0)
     }
-    fn data(&mut self, error: Resource<Refusal>) -> wasmtime::Result<String> {
+    fn data(&mut self, error: Resource<Refusal>) -> Result<String> {
         Ok(self.table.get(&error)?.1.clone())
     }
-    fn drop(&mut self, error: Resource<Refusal>) -> wasmtime::Result<()> {
+    fn drop(&mut self, error: Resource<Refusal>) -> Result<()> {
         self.table.delete(error)?;
         Ok(())
     }
@@ -118,8 +117,8 @@ impl inference::HostGraphExecutionContext for Host {
         &mut self,
         _context: Resource<Run>,
         inputs: Vec<inference::NamedTensor>,
-    ) -> wasmtime::Result<Result<Vec<inference::NamedTensor>, Resource<Refusal>>> {
-        let (_, first) = inputs.first().context("no input").map_err(wasmtime::Error::from_anyhow)?;
+    ) -> Result<Result<Vec<inference::NamedTensor>, Resource<Refusal>>> {
+        let (_, first) = inputs.first().ok_or_else(|| Error::msg("no input"))?;
         let TensorCell(shape, ty, data) = self.table.get(first)?;
         let (shape, ty, data) = (shape.clone(), *ty, data.clone());
         let values: Vec<f32> = data
@@ -136,10 +135,13 @@ impl inference::HostGraphExecutionContext for Host {
         let labels = TensorCell(vec![shape[0]], tensor::TensorType::I64, labels);
         Ok(Ok(vec![
             ("label".to_owned(), self.table.push(labels)?),
-            ("probabilities".to_owned(), self.table.push(TensorCell(shape, ty, data))?),
+            (
+                "probabilities".to_owned(),
+                self.table.push(TensorCell(shape, ty, data))?,
+            ),
         ]))
     }
-    fn drop(&mut self, context: Resource<Run>) -> wasmtime::Result<()> {
+    fn drop(&mut self, context: Resource<Run>) -> Result<()> {
         self.table.delete(context)?;
         Ok(())
     }
@@ -160,13 +162,10 @@ impl graph::Host for Host {
         _parts: Vec<Vec<u8>>,
         _encoding: graph::GraphEncoding,
         _target: graph::ExecutionTarget,
-    ) -> wasmtime::Result<Result<Resource<Model>, Resource<Refusal>>> {
+    ) -> Result<Result<Resource<Model>, Resource<Refusal>>> {
         Ok(Ok(self.table.push(Model)?))
     }
-    fn load_by_name(
-        &mut self,
-        name: String,
-    ) -> wasmtime::Result<Result<Resource<Model>, Resource<Refusal>>> {
+    fn load_by_name(&mut self, name: String) -> Result<Result<Resource<Model>, Resource<Refusal>>> {
         if name.contains("broken") {
             return self.refuse(errors::ErrorCode::InvalidEncoding, "not a model");
         }
@@ -178,20 +177,17 @@ impl graph::HostGraph for Host {
     fn init_execution_context(
         &mut self,
         _graph: Resource<Model>,
-    ) -> wasmtime::Result<Result<Resource<Run>, Resource<Refusal>>> {
+    ) -> Result<Result<Resource<Run>, Resource<Refusal>>> {
         Ok(Ok(self.table.push(Run)?))
     }
-    fn drop(&mut self, graph: Resource<Model>) -> wasmtime::Result<()> {
+    fn drop(&mut self, graph: Resource<Model>) -> Result<()> {
         self.table.delete(graph)?;
         Ok(())
     }
 }
 
 impl model_info::Host for Host {
-    fn describe(
-        &mut self,
-        _name: String,
-    ) -> wasmtime::Result<Result<model_info::Signature, String>> {
+    fn describe(&mut self, _name: String) -> Result<Result<model_info::Signature, String>> {
         let spec = |name: &str, kind: &str, shape: &[i64]| model_info::IoSpec {
             name: name.to_owned(),
             kind: kind.to_owned(),
@@ -208,7 +204,7 @@ impl model_info::Host for Host {
 }
 
 impl files::Host for Host {
-    fn read(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, String>> {
+    fn read(&mut self, path: String) -> Result<Result<Vec<u8>, String>> {
         Ok(Err(format!("`{path}` is not there")))
     }
 }
@@ -236,7 +232,7 @@ pub struct Runner {
     guest: EntryScript,
     out: MemoryOutputPipe,
     err: MemoryOutputPipe,
-    pub root: TempDir,
+    _root: TempDir,
 }
 
 /// What a test starts a runner with.
@@ -252,14 +248,17 @@ impl Runner {
     pub fn new(setup: &Setup<'_>) -> Result<Self> {
         let compiled = COMPILED
             .as_ref()
-            .map_err(|error| anyhow::anyhow!("the component does not compile: {error:#}"))?;
+            .map_err(|error| Error::msg(format!("the component does not compile: {error:#}")))?;
         let root = tempfile::tempdir()?;
         for (path, content) in setup.files {
             let path = root.path().join(path);
-            fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+            fs::create_dir_all(path.parent().ok_or_else(|| Error::msg("no folder"))?)?;
             fs::write(path, content)?;
         }
-        let (out, err) = (MemoryOutputPipe::new(1 << 20), MemoryOutputPipe::new(1 << 20));
+        let (out, err) = (
+            MemoryOutputPipe::new(1 << 20),
+            MemoryOutputPipe::new(1 << 20),
+        );
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(out.clone()).stderr(err.clone());
         wasi.env("AZUREML_ENTRY_SCRIPT", "score.py");
@@ -283,7 +282,7 @@ impl Runner {
             guest,
             out,
             err,
-            root,
+            _root: root,
         })
     }
 
@@ -293,26 +292,25 @@ impl Runner {
             files: &[("score.py", script)],
             ..Setup::default()
         })?;
-        runner.init()?.map_err(anyhow::Error::msg)?;
+        runner.init()?.map_err(Error::msg)?;
         Ok(runner)
     }
 
     pub fn init(&mut self) -> Result<Result<(), String>> {
-        Ok(self.guest.lusk_scoring_entry().call_init(&mut self.store)?)
+        self.guest.lusk_scoring_entry().call_init(&mut self.store)
     }
 
     pub fn run(&mut self, request: &Request) -> Result<Result<Response, RunError>> {
-        Ok(self
-            .guest
+        self.guest
             .lusk_scoring_entry()
-            .call_run(&mut self.store, request)?)
+            .call_run(&mut self.store, request)
     }
 
     /// Sends JSON and returns status and body.
     pub fn post(&mut self, body: &str) -> Result<(u16, String)> {
         let response = self
             .run(&json_request(body))?
-            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            .map_err(|error| Error::msg(format!("{error:?}")))?;
         Ok((response.status, text(&response)))
     }
 
@@ -323,6 +321,12 @@ impl Runner {
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.err.contents()).into_owned()
     }
+}
+
+/// Runs a test on a thread whose stack is as deep as a replica's fibers are.
+pub fn on_deep_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(STACK + (8 << 20));
+    thread.spawn(test).unwrap().join().unwrap();
 }
 
 /// A POST with a JSON body.
@@ -351,4 +355,3 @@ pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
         .find(|(each, _)| each.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.as_str())
 }
-
