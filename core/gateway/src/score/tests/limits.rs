@@ -124,6 +124,7 @@ async fn who_asks_first_is_told_to_go_on_or_refused() {
 
     client.send(ask(5000)).await;
     assert_eq!(client.answer().await.status, 413);
+    assert!(client.is_closed().await, "leave to send after the refusal");
 }
 
 #[tokio::test]
