@@ -106,6 +106,11 @@ fn deep_nesting_is_refused() {
         deployment_report("d.json", &json),
         @"error: d.json: is not valid JSON: recursion limit exceeded at line 1 column 142"
     );
+    let json = format!("{{\"x\":{}{}}}", "[".repeat(100), "]".repeat(100));
+    insta::assert_snapshot!(
+        deployment_report("d.json", &json),
+        @"error: d.json: is nested deeper than 64 levels"
+    );
     let yaml = format!("computeType: {}", "[".repeat(10_000));
     insta::assert_snapshot!(
         deployment_report("d.yml", &yaml),
