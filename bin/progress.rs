@@ -15,6 +15,9 @@ use crate::render;
 /// How often a bar is redrawn on its own.
 const TICK: Duration = Duration::from_millis(120);
 
+/// Bytes from which on moving them is said where no bar is shown.
+const WORTH_A_LINE: u64 = 64 * 1024 * 1024;
+
 /// Says what happens.
 #[derive(Clone)]
 pub(crate) struct Progress {
@@ -46,6 +49,9 @@ impl Progress {
 
     /// Shows that bytes are being moved; [`Moved`] counts them.
     pub(crate) fn bytes(&self, what: &str, total: u64) -> Moved {
+        if self.bar.is_hidden() && total >= WORTH_A_LINE {
+            self.step(what.trim_end(), &render::size(total));
+        }
         if let Ok(style) = ProgressStyle::with_template(
             "  {msg} {bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
         ) {
