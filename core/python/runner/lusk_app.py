@@ -5,10 +5,11 @@ the component is a snapshot of the interpreter after this module was loaded.
 """
 
 import lusk_runner.preload  # noqa: F401  (imports the standard library's usual modules)
-from lusk_runner import depth, library, scoring, script
+from lusk_runner import depth, handles, library, scoring, script
 
 from componentize_py_types import Err
 from wit_world import exports
+from wit_world.imports import errors, graph, inference, tensor
 from wit_world.imports.types import (
     Payload_Bytes,
     Payload_Text,
@@ -31,6 +32,7 @@ class Entry(exports.Entry):
     """The exported interface `lusk:scoring/entry`."""
 
     def init(self):
+        handles.uninstall()
         try:
             scoring.start()
         except script.StartFailure as failure:
@@ -54,4 +56,5 @@ class Entry(exports.Entry):
 
 
 depth.guard()
+handles.install((errors, graph, inference, tensor))
 library.freeze()

@@ -254,7 +254,7 @@ fn any_module_of_the_standard_library_can_be_imported() {
         "difflib wave sqlite3 xml.etree.ElementTree unittest",
         "asyncio multiprocessing concurrent.futures",
         "email.message http.client urllib.request configparser",
-        "zipfile tarfile zoneinfo encodings.cp1252 doctest",
+        "zipfile tarfile zoneinfo encodings.cp1252 plistlib",
     ] {
         let mut runner = Runner::of_script(script).unwrap();
         let listed: Vec<&str> = names.split(' ').collect();
@@ -452,9 +452,14 @@ fn onnxruntime_computes_on_the_host() {
             "{failed:?}"
         );
     }
-    for _ in 0..50 {
+    for _ in 0..5 {
         runner.post(r#"{"data": [[1, 5, 2, 0]]}"#).unwrap();
     }
+    assert_eq!(
+        runner.tensors(),
+        0,
+        "a request leaves nothing with the host"
+    );
 }
 
 #[test]
@@ -468,6 +473,91 @@ fn what_numpy_lacks_names_the_way_out() {
         matches!(&failed, RunError::Script(text) if text.contains("numpy.fft") && text.contains("`process`")),
         "{failed:?}"
     );
+}
+
+#[test]
+fn onnxruntime_takes_a_model_as_bytes_and_names_what_is_wrong() {
+    let script = "\
+import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf, NoSuchFile
+
+# graph { input { name: 'X' type { tensor_type { elem_type: 1 shape { dim { dim_param: 'N' } dim { dim_value: 4 } } } } } }
+VALUE = bytes([10, 1, 88, 18, 15, 10, 13, 8, 1, 18, 9, 10, 3, 18, 1, 78, 10, 2, 8, 4])
+MODEL = bytes([8, 8, 58, len(VALUE) + 2, 90, len(VALUE)]) + VALUE
+
+def init(): pass
+
+def run(raw):
+    told = []
+    for source in ('missing.onnx', 'broken.onnx', b'junk'):
+        try:
+            ort.InferenceSession(source)
+        except (NoSuchFile, InvalidProtobuf) as error:
+            told.append(type(error).__name__)
+    node = ort.InferenceSession(MODEL).get_inputs()[0]
+    return told + [node.name, node.type, node.shape]
+";
+    let mut runner = Runner::new(&Setup {
+        files: &[("score.py", script), ("broken.onnx", "x")],
+        ..Setup::default()
+    })
+    .unwrap();
+    runner.init().unwrap().unwrap();
+    let (_, body) = runner
+        .post("")
+        .map_err(|error| format!("{error}\n{}", runner.stderr()))
+        .unwrap();
+    assert_eq!(
+        parsed(&body),
+        json!([
+            "NoSuchFile",
+            "InvalidProtobuf",
+            "InvalidProtobuf",
+            "X",
+            "tensor(float)",
+            ["N", 4]
+        ])
+    );
+}
+
+#[test]
+fn the_packages_of_azure_ml_are_there_under_both_names() {
+    let script = "\
+from azureml.core.model import Model
+from azureml.monitoring import ModelDataCollector
+from azureml_inference_server_http.api.aml_request import AMLRequest
+from lusk.core.model import Model as Own
+import lusk.contrib.services.aml_request as own_request
+import pandas_like_name_that_is_beside
+
+def init():
+    global collector
+    collector = ModelDataCollector('m', designation='inputs', feature_names=['a'])
+
+def run(raw):
+    told = collector.collect([1, 2])
+    collector.collect([3, 4], 'mine')
+    try:
+        Model.get_model_path('absent')
+    except Exception as error:
+        missing = type(error).__name__
+    return [Own is Model, own_request.AMLRequest is AMLRequest, len(told), missing]
+";
+    let mut runner = Runner::new(&Setup {
+        files: &[
+            ("score.py", script),
+            ("packages/pandas_like_name_that_is_beside.py", ""),
+        ],
+        variables: &[("PYTHONPATH", "/var/azureml-app/packages")],
+    })
+    .unwrap();
+    runner.init().unwrap().unwrap();
+    let (_, body) = runner.post("").unwrap();
+    assert_eq!(
+        parsed(&body),
+        json!([true, true, 8, "ModelNotFoundException"])
+    );
+    assert_eq!(runner.stdout().lines().count(), 1, "{}", runner.stdout());
 }
 
 /// A request as a digits service gets it: 64 numbers, one inference.

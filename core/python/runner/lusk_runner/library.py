@@ -17,8 +17,8 @@ import zlib
 LEFT_OUT = frozenset(
     """
     __phello__ __pycache__ _aix_support.py _android_support.py _apple_support.py
-    _ios_support.py _osx_support.py _pyrepl antigravity.py ctypes curses ensurepip
-    idlelib lib2to3 pydoc.py pydoc_data rlcompleter.py site-packages test tests
+    _ios_support.py _osx_support.py _pyrepl antigravity.py ctypes curses doctest.py ensurepip
+    idlelib lib2to3 pdb.py pydoc.py pydoc_data rlcompleter.py site-packages test tests
     this.py tkinter turtle.py turtledemo venv webbrowser.py
     """.split()
 )

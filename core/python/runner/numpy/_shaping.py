@@ -10,6 +10,7 @@ from numpy._missing import missing
 
 _SEQUENCES = (list, tuple)
 _FLOATS = {float}
+_LISTS = {list}
 _PLAIN = {float: _dtypes.FLOAT64, int: _dtypes.INT64, bool: _dtypes.BOOL}
 
 
@@ -75,8 +76,15 @@ def _from_sequence(values, kind):
     shape, level = [len(values)], values
     while True:
         types = set(map(type, level))
+        if types == _LISTS:
+            lengths = set(map(len, level))
+            if len(lengths) != 1:
+                raise _ragged(len(shape))
+            shape.append(lengths.pop())
+            level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
+            continue
         if types == _FLOATS:
-            break
+            return _filled(level, tuple(shape), kind, _dtypes.FLOAT64)
         if ndarray in types:
             return _from_arrays(level, tuple(shape), kind)
         nested = [each for each in types if issubclass(each, _SEQUENCES)]
@@ -89,7 +97,7 @@ def _from_sequence(values, kind):
             raise _ragged(len(shape))
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    natural = _natural(types) if types and types != _FLOATS else _dtypes.FLOAT64
+    natural = _natural(types) if types else _dtypes.FLOAT64
     return _filled(level, tuple(shape), kind, natural)
 
 
@@ -325,7 +333,7 @@ def reshape(a, shape=None, order="C", newshape=None, copy=None):
 
 
 def _resolve(a, shape):
-    given = tuple(shape) if isinstance(shape, list | tuple | ndarray) else (shape,)
+    given = tuple(shape) if isinstance(shape, (list, tuple, ndarray)) else (shape,)
     extents = [extent.__index__() for extent in given]
     size = a.size
     if extents.count(-1) > 1:

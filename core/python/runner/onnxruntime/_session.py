@@ -1,9 +1,11 @@
 """Sessions over `wasi:nn`."""
 
 import os
+from array import array as buffer_of
 
 import numpy
 from componentize_py_types import Err
+from numpy._array import make as from_buffer
 from wit_world.imports import graph, model_info, tensor
 from wit_world.imports.errors import ErrorCode
 
@@ -23,12 +25,13 @@ _TENSOR_TYPES = {
     "bool": tensor.TensorType.U8,
 }
 _DTYPES = {
-    tensor.TensorType.FP32: "float32",
-    tensor.TensorType.FP64: "float64",
-    tensor.TensorType.I32: "int32",
-    tensor.TensorType.I64: "int64",
-    tensor.TensorType.U8: "uint8",
+    tensor.TensorType.FP32: numpy.dtype("float32"),
+    tensor.TensorType.FP64: numpy.dtype("float64"),
+    tensor.TensorType.I32: numpy.dtype("int32"),
+    tensor.TensorType.I64: numpy.dtype("int64"),
+    tensor.TensorType.U8: numpy.dtype("uint8"),
 }
+_BOOL = numpy.dtype("bool")
 _KINDS = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -196,32 +199,38 @@ def _tensor(value, spec):
     kind = _TENSOR_TYPES.get(array.dtype.name)
     if kind is None:
         raise errors.NotImplemented(f"input `{spec.name}`: arrays of {array.dtype.name}")
-    _check_shape(array.shape, spec)
-    return tensor.Tensor(list(array.shape), kind, array.tobytes())
+    shape = array.shape
+    if len(shape) != len(spec.shape) or any(map(_differ, shape, spec.shape)):
+        raise _misfit(shape, spec)
+    return tensor.Tensor(list(shape), kind, array.tobytes())
 
 
-def _check_shape(shape, spec):
+def _differ(given, expected):
+    return given != expected and isinstance(expected, int)
+
+
+def _misfit(shape, spec):
     wanted = spec.shape
     if len(shape) != len(wanted):
-        raise errors.InvalidArgument(
+        return errors.InvalidArgument(
             f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid rank for input: {spec.name} "
             f"Got: {len(shape)} Expected: {len(wanted)} Please fix either the inputs/outputs "
             "or the model."
         )
-    for index, (given, expected) in enumerate(zip(shape, wanted, strict=True)):
-        if isinstance(expected, int) and given != expected:
-            raise errors.InvalidArgument(
-                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: "
-                f"{spec.name} for the following indices index: {index} Got: {given} "
-                f"Expected: {expected} Please fix either the inputs/outputs or the model."
-            )
+    index = next(place for place, pair in enumerate(zip(shape, wanted)) if _differ(*pair))
+    return errors.InvalidArgument(
+        "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: "
+        f"{spec.name} for the following indices index: {index} Got: {shape[index]} "
+        f"Expected: {wanted[index]} Please fix either the inputs/outputs or the model."
+    )
 
 
 def _array(computed, kind):
-    name = _DTYPES.get(computed.ty())
-    if name is None:
+    dtype = _DTYPES.get(computed.ty())
+    if dtype is None:
         raise errors.NotImplemented(f"the output has elements of {computed.ty().name}")
     if kind == "tensor(bool)":
-        name = "bool"
-    array = numpy.frombuffer(computed.data(), dtype=name)
-    return array.copy().reshape(tuple(computed.dimensions()))
+        dtype = _BOOL
+    buffer = buffer_of(dtype.code)
+    buffer.frombytes(computed.data())
+    return from_buffer(buffer, tuple(computed.dimensions()), dtype)

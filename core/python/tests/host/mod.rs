@@ -45,6 +45,8 @@ struct Host {
     wasi: WasiCtx,
     table: ResourceTable,
     limits: StoreLimits,
+    /// Tensors that the guest has not given back.
+    tensors: usize,
 }
 
 impl WasiView for Host {
@@ -57,6 +59,11 @@ impl WasiView for Host {
 }
 
 impl Host {
+    fn keep(&mut self, cell: TensorCell) -> Result<Resource<TensorCell>> {
+        self.tensors += 1;
+        Ok(self.table.push(cell)?)
+    }
+
     fn refuse<T>(
         &mut self,
         code: errors::ErrorCode,
@@ -77,7 +84,7 @@ impl tensor::HostTensor for Host {
         ty: tensor::TensorType,
         data: Vec<u8>,
     ) -> Result<Resource<TensorCell>> {
-        Ok(self.table.push(TensorCell(dimensions, ty, data))?)
+        self.keep(TensorCell(dimensions, ty, data))
     }
     fn dimensions(&mut self, cell: Resource<TensorCell>) -> Result<Vec<u32>> {
         Ok(self.table.get(&cell)?.0.clone())
@@ -90,6 +97,7 @@ impl tensor::HostTensor for Host {
     }
     fn drop(&mut self, cell: Resource<TensorCell>) -> Result<()> {
         self.table.delete(cell)?;
+        self.tensors -= 1;
         Ok(())
     }
 }
@@ -118,9 +126,12 @@ impl inference::HostGraphExecutionContext for Host {
         _context: Resource<Run>,
         inputs: Vec<inference::NamedTensor>,
     ) -> Result<Result<Vec<inference::NamedTensor>, Resource<Refusal>>> {
-        let (_, first) = inputs.first().ok_or_else(|| Error::msg("no input"))?;
-        let TensorCell(shape, ty, data) = self.table.get(first)?;
-        let (shape, ty, data) = (shape.clone(), *ty, data.clone());
+        let mut cells = Vec::new();
+        for (_, cell) in inputs {
+            cells.push(self.table.delete(cell)?);
+            self.tensors -= 1;
+        }
+        let TensorCell(shape, ty, data) = cells.pop().ok_or_else(|| Error::msg("no input"))?;
         let values: Vec<f32> = data
             .chunks_exact(4)
             .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
@@ -134,10 +145,10 @@ impl inference::HostGraphExecutionContext for Host {
             .collect();
         let labels = TensorCell(vec![shape[0]], tensor::TensorType::I64, labels);
         Ok(Ok(vec![
-            ("label".to_owned(), self.table.push(labels)?),
+            ("label".to_owned(), self.keep(labels)?),
             (
                 "probabilities".to_owned(),
-                self.table.push(TensorCell(shape, ty, data))?,
+                self.keep(TensorCell(shape, ty, data))?,
             ),
         ]))
     }
@@ -269,6 +280,7 @@ impl Runner {
         let host = Host {
             wasi: wasi.build(),
             table: ResourceTable::new(),
+            tensors: 0,
             limits: StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).build(),
         };
         let mut linker = Linker::new(&compiled.engine);
@@ -312,6 +324,11 @@ impl Runner {
             .run(&json_request(body))?
             .map_err(|error| Error::msg(format!("{error:?}")))?;
         Ok((response.status, text(&response)))
+    }
+
+    /// Tensors that the guest still holds.
+    pub fn tensors(&self) -> usize {
+        self.store.data().tensors
     }
 
     pub fn stdout(&self) -> String {
