@@ -8,3 +8,4 @@ pub mod backend;
 pub mod blobs;
 pub mod logs;
 pub mod records;
+pub mod replica_host;
