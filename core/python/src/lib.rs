@@ -7,6 +7,13 @@
 //! limits and the log belong to `lusk_replica`; what the component expects of
 //! its host is written down here.
 //!
+//! `numpy` computes on `array.array` with numpy's types, broadcasting and views:
+//! creation, indexing, arithmetic, comparison, the usual functions of one
+//! number, reductions over axes, sorting, joining, and products of vectors and
+//! matrices. Not there: `random`, `fft`, most of `linalg`, text, dates, complex
+//! and 16-bit floats, object and structured arrays; they raise
+//! `NotImplementedError`. `tests/compare_numpy.py` compares it with the original.
+//!
 //! # What the host gives
 //!
 //! - The app root as a read-only folder at `/var/azureml-app`. No other folder
@@ -19,6 +26,9 @@
 //! - Names of models in `wasi:nn` `load-by-name` and in `model-info` are the
 //!   absolute paths of files that the guest can see. Truth values travel as
 //!   `U8` tensors, one byte each.
+//! - Memory: 16 MiB are there from the start; 24 MiB suit small scripts.
+//! - A stack of 2 MiB for wasm code or more. JSON nested deeper than 990 levels
+//!   is refused before it can exhaust the stack.
 //!
 //! # `init`
 //!

@@ -229,6 +229,7 @@ fn files_beside_the_script_and_variables_are_there() {
             ("AZUREML_SOURCE_DIRECTORY", "src"),
             ("COLOUR", "blue"),
         ],
+        ..Setup::default()
     };
     let mut runner = Runner::new(&setup).unwrap();
     runner.init().unwrap().unwrap();
@@ -245,6 +246,21 @@ fn files_beside_the_script_and_variables_are_there() {
             []
         ])
     );
+}
+
+#[test]
+fn a_small_script_starts_in_seventeen_megabytes() {
+    let mut runner = Runner::new(&Setup {
+        files: &[(
+            "score.py",
+            "import json\ndef init(): pass\ndef run(raw): return json.loads(raw)\n",
+        )],
+        memory: Some(17 << 20),
+        ..Setup::default()
+    })
+    .unwrap();
+    runner.init().unwrap().unwrap();
+    assert_eq!(runner.post("[1]").unwrap().1, "[1]");
 }
 
 #[test]
@@ -419,6 +435,7 @@ fn onnx_runner(script: &str) -> Runner {
             ("AML_APP_ROOT", "/var/azureml-app"),
             ("AZUREML_MODEL_DIR", "azureml-models/m/2"),
         ],
+        ..Setup::default()
     })
     .unwrap();
     runner.init().unwrap().unwrap();
@@ -549,6 +566,7 @@ def run(raw):
             ("packages/pandas_like_name_that_is_beside.py", ""),
         ],
         variables: &[("PYTHONPATH", "/var/azureml-app/packages")],
+        ..Setup::default()
     })
     .unwrap();
     runner.init().unwrap().unwrap();

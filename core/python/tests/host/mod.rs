@@ -30,7 +30,7 @@ wasmtime::component::bindgen!({
     },
 });
 
-/// Memory that an instance may have, as in the smallest sensible deployment.
+/// Memory that an instance may have unless a test says otherwise.
 const MEMORY_LIMIT: usize = 24 << 20;
 
 /// As the replica's engine has it.
@@ -252,6 +252,8 @@ pub struct Setup<'a> {
     /// Paths below the app root, and contents.
     pub files: &'a [(&'a str, &'a str)],
     pub variables: &'a [(&'a str, &'a str)],
+    /// Bytes of memory; none for a limit that suits most scripts.
+    pub memory: Option<usize>,
 }
 
 impl Runner {
@@ -281,7 +283,9 @@ impl Runner {
             wasi: wasi.build(),
             table: ResourceTable::new(),
             tensors: 0,
-            limits: StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).build(),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(setup.memory.unwrap_or(MEMORY_LIMIT))
+                .build(),
         };
         let mut linker = Linker::new(&compiled.engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
