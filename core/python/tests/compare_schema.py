@@ -5,6 +5,7 @@ Run with an interpreter that has both: `python compare_schema.py <runner folder>
 
 import datetime
 import importlib
+import importlib.util
 import json
 import sys
 import warnings
@@ -12,6 +13,11 @@ import warnings
 warnings.simplefilter("ignore")
 
 RUNNER = sys.argv[1]
+MISSING = 77
+if importlib.util.find_spec("inference_schema") is None:
+    print("the environment has no inference-schema")
+    sys.exit(MISSING)
+
 NAMES = (
     "numpy",
     "inference_schema.schema_decorators",
