@@ -1,0 +1,137 @@
+//! `lusk up`: a node in the foreground until it is told to stop.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::{Format, GlobalArgs},
+    wire::{Node, NodeOptions},
+};
+
+/// Flags of `lusk up`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  lusk up
+  lusk up --listen 0.0.0.0:8080 --data /var/lib/lusk
+  lusk up --ephemeral --listen 127.0.0.1:0 --admin 127.0.0.1:0 -o json")]
+pub(crate) struct UpArgs {
+    /// Address of the scoring door; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "LUSK_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Address of the admin door; port 0 takes a free one
+    #[arg(
+        long,
+        visible_alias = "admin-listen",
+        value_name = "ADDRESS",
+        env = "LUSK_ADMIN_LISTEN",
+        default_value = "127.0.0.1:8081"
+    )]
+    pub(crate) admin: SocketAddr,
+    /// Keep everything in a temporary folder that goes with the node
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// Allow the admin door on an address that is not loopback, without TLS
+    #[arg(long)]
+    pub(crate) insecure_admin: bool,
+    /// Largest request body of the scoring door, in bytes
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "LUSK_MAX_BODY_BYTES",
+        default_value_t = 100_000_000
+    )]
+    pub(crate) max_body_bytes: usize,
+}
+
+impl UpArgs {
+    /// The options of the node that these flags ask for.
+    ///
+    /// # Errors
+    /// A workspace name or an admin address that is refused.
+    pub(crate) fn node_options(&self, global: &GlobalArgs) -> anyhow::Result<NodeOptions> {
+        if !self.admin.ip().is_loopback() && !self.insecure_admin {
+            anyhow::bail!(
+                "the admin door on {} would be open to the network without TLS; \
+                 use a loopback address, or --insecure-admin if something else protects it",
+                self.admin
+            );
+        }
+        Ok(NodeOptions {
+            scoring: self.listen,
+            admin: self.admin,
+            data: global.data.clone(),
+            ephemeral: self.ephemeral,
+            max_body_bytes: self.max_body_bytes,
+            workspace: global
+                .workspace_name
+                .parse()
+                .context("reading --workspace-name")?,
+        })
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The node did not start.
+pub(crate) async fn run(args: &UpArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    let node = Node::start(args.node_options(global)?).await?;
+    announce(&node, global.output);
+    until_told_to_stop().await?;
+    node.stop().await
+}
+
+/// Prints the one line that says where the doors are.
+#[allow(
+    clippy::print_stdout,
+    reason = "the ready line is the command's output"
+)]
+fn announce(node: &Node, format: Format) {
+    let (scoring, admin) = (node.scoring_url(), node.admin_url());
+    if matches!(format, Format::Json | Format::Jsonc) {
+        let line = json!({
+            "event": "ready",
+            "scoring": scoring,
+            "admin": admin,
+            "data": node.data(),
+            "pid": std::process::id(),
+        });
+        println!("{line}");
+    } else {
+        println!(
+            "ready: scoring {scoring}, admin {admin}, data {}",
+            node.data().display()
+        );
+    }
+}
+
+/// Returns at the first SIGTERM or SIGINT; a second one ends the process at once.
+///
+/// # Errors
+/// The handlers could not be installed.
+pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: finishing what runs, at most 30 s");
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}

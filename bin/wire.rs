@@ -1,0 +1,261 @@
+//! Hands every room the real thing it calls: the one place that names all of them.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use lusk_contract::{Backend, SystemClock};
+use lusk_control::{Capacity, Control, Parts};
+use lusk_domain::WorkspaceName;
+use lusk_gateway::{
+    Doors, ScoringOptions,
+    admin::{AdminOptions, serve_admin},
+    serve_scoring,
+};
+use lusk_images::LocalImages;
+use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
+use lusk_router::Router;
+use lusk_store::{DataFolder, LogFolder, NodeInfo, Store};
+use lusk_tract::TractBackend;
+use sysinfo::System;
+use tokio::{net::TcpListener, task::JoinHandle, time::interval};
+use tokio_util::sync::CancellationToken;
+
+/// How often content that no record names is looked for.
+const GARBAGE_PERIOD: Duration = Duration::from_hours(1);
+
+/// What a node must be told.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeOptions {
+    /// Address of the scoring door.
+    pub(crate) scoring: SocketAddr,
+    /// Address of the admin door.
+    pub(crate) admin: SocketAddr,
+    /// The data folder; `~/.lusk` when absent.
+    pub(crate) data: Option<PathBuf>,
+    /// A temporary data folder that goes with the node.
+    pub(crate) ephemeral: bool,
+    /// Largest request body of the scoring door.
+    pub(crate) max_body_bytes: usize,
+    /// Name of the one workspace.
+    pub(crate) workspace: WorkspaceName,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    control: Arc<Control>,
+    stopping: CancellationToken,
+    doors: Vec<JoinHandle<std::io::Result<()>>>,
+    scoring: SocketAddr,
+    admin: SocketAddr,
+    // Last: its lock is given up when everything else has ended.
+    folder: DataFolder,
+}
+
+impl Node {
+    /// Opens the data folder and both doors, and starts every stored service.
+    ///
+    /// # Errors
+    /// The folder is in use or damaged, or an address is taken.
+    pub(crate) async fn start(options: NodeOptions) -> anyhow::Result<Self> {
+        let mut folder = data_folder(&options)?;
+        let token = folder.admin_token()?;
+        let scoring_listener = listen(options.scoring, "scoring").await?;
+        let admin_listener = listen(options.admin, "admin").await?;
+        let scoring = scoring_listener.local_addr()?;
+        let admin = admin_listener.local_addr()?;
+
+        let store = open_store(folder.path()).await?;
+        let host = replica_host(&folder)?;
+        let router = Arc::new(Router::new());
+        let stopping = CancellationToken::new();
+        let control = Control::start(Parts {
+            records: Arc::new(store.clone()),
+            blobs: Arc::new(store.blobs()),
+            images: Arc::new(open_images(&folder)?),
+            host: host.clone(),
+            logs: Arc::new(LogFolder::new(&folder.logs())),
+            clock: Arc::new(SystemClock),
+            router: router.clone(),
+            doors: Arc::new(Doors::new(scoring_options(&options))),
+            tmp: folder.tmp(),
+            workspace: options.workspace.clone(),
+            capacity: capacity(),
+        })
+        .await
+        .context("starting the stored services")?;
+
+        let admin_options = AdminOptions {
+            token,
+            workspace: options.workspace.clone(),
+            scoring_address: scoring,
+            blobs: Arc::new(store.blobs()),
+        };
+        let doors = vec![
+            tokio::spawn(serve_scoring(
+                scoring_listener,
+                router.clone(),
+                scoring_options(&options),
+                stopping.clone(),
+            )),
+            tokio::spawn(serve_admin(
+                admin_listener,
+                control.clone(),
+                router,
+                admin_options,
+                stopping.clone(),
+            )),
+        ];
+        tokio::spawn(collect_garbage(store, stopping.clone()));
+        tokio::spawn(warm_python(host));
+        folder.announce(&NodeInfo {
+            scoring: url(scoring),
+            admin: url(admin),
+            data: folder.path().to_owned(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })?;
+        Ok(Self {
+            control,
+            stopping,
+            doors,
+            scoring,
+            admin,
+            folder,
+        })
+    }
+
+    /// URL of the scoring door.
+    pub(crate) fn scoring_url(&self) -> String {
+        url(self.scoring)
+    }
+
+    /// URL of the admin door.
+    pub(crate) fn admin_url(&self) -> String {
+        url(self.admin)
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Stops accepting, finishes what runs (at most 30 s), leaves the folder clean.
+    ///
+    /// # Errors
+    /// A door that had failed.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stopping.cancel();
+        for door in self.doors {
+            door.await.context("a door ended by a panic")??;
+        }
+        self.control.shutdown().await;
+        Ok(())
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+fn data_folder(options: &NodeOptions) -> anyhow::Result<DataFolder> {
+    if options.ephemeral {
+        let folder = tempfile::Builder::new()
+            .prefix("lusk-")
+            .tempdir()
+            .context("making a temporary data folder")?;
+        // From here on the data folder's own lock and removal take over.
+        return Ok(DataFolder::lock(&folder.keep(), true)?);
+    }
+    Ok(DataFolder::lock(&data_path(options.data.clone())?, false)?)
+}
+
+/// The data folder that was asked for, else `~/.lusk`.
+///
+/// # Errors
+/// Neither is known.
+pub(crate) fn data_path(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    asked
+        .or_else(|| std::env::home_dir().map(|home| home.join(".lusk")))
+        .context("no home folder is known; name a data folder with --data or LUSK_DATA")
+}
+
+async fn listen(address: SocketAddr, door: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("opening the {door} door on {address}"))
+}
+
+async fn open_store(data: &Path) -> anyhow::Result<Store> {
+    let data = data.to_owned();
+    Ok(tokio::task::spawn_blocking(move || Store::open(&data))
+        .await
+        .context("the store's thread was lost")??)
+}
+
+fn replica_host(folder: &DataFolder) -> anyhow::Result<Arc<LocalHost>> {
+    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TractBackend::new())];
+    let binary = std::env::current_exe().context("finding this program's file")?;
+    Ok(LocalHost::new(LocalHostOptions {
+        aot_dir: folder.aot(),
+        tmp_dir: folder.tmp(),
+        backends,
+        compile: CompileIn::Child(binary),
+    })?)
+}
+
+fn open_images(folder: &DataFolder) -> anyhow::Result<LocalImages> {
+    let runner = format!("python@sha256:{}", lusk_python::DIGEST);
+    Ok(LocalImages::open(&folder.images(), &folder.tmp(), &runner)?)
+}
+
+fn scoring_options(options: &NodeOptions) -> ScoringOptions {
+    ScoringOptions {
+        max_body_bytes: options.max_body_bytes,
+        ..ScoringOptions::default()
+    }
+}
+
+/// What the machine has: replicas reserve from it.
+fn capacity() -> Capacity {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let bytes = System::new().map_or(0, |mut machine| {
+        machine.refresh_memory();
+        machine.total_memory()
+    });
+    Capacity {
+        cores: cores as f64,
+        bytes,
+    }
+}
+
+async fn collect_garbage(store: Store, stopping: CancellationToken) {
+    let mut ticks = interval(GARBAGE_PERIOD);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stopping.cancelled() => return,
+        }
+        if let Err(error) = store.collect_garbage().await {
+            tracing::warn!(%error, "unnamed content was not removed");
+        }
+    }
+}
+
+/// Compiles the carried Python once, so that the first deployment does not wait for it.
+async fn warm_python(host: Arc<LocalHost>) {
+    let begin = || tracing::info!("compiling the Python runner, once for this version of lusk");
+    match host.warm_python(begin).await {
+        Ok(Some(took)) => tracing::info!(seconds = took.as_secs_f64(), "Python runner compiled"),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(%error, "the Python runner could not be compiled ahead of time");
+        }
+    }
+}
