@@ -153,9 +153,9 @@ pub(crate) enum Command {
     #[command(hide = true)]
     CompileComponent {
         /// The component
-        input: PathBuf,
+        component: PathBuf,
         /// Where the machine code goes
-        output: PathBuf,
+        code: PathBuf,
     },
 }
 

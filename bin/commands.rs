@@ -80,8 +80,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quickstart(args) => quickstart::run(&args, &global).await,
         Command::Model(command) => model::run(&Session::new(&global)?, command).await,
         Command::Service(command) => service::run(&Session::new(&global)?, command).await,
-        Command::CompileComponent { input, output } => {
-            Ok(lusk_replica::compile_component(&input, &output)?)
+        Command::CompileComponent { component, code } => {
+            Ok(lusk_replica::compile_component(&component, &code)?)
         }
     }
 }

@@ -8,8 +8,10 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ct
 
 use crate::{
     budget::{Budget, Limiter},
+    folder::{self, Folders, InstanceFolder},
     models::{APP_ROOT, Models},
     output::LineWriter,
+    wording,
 };
 
 /// Most handles (tensors, files, errors, …) that a guest may hold at a time.
@@ -26,12 +28,7 @@ pub(crate) struct Surroundings {
     pub(crate) number: u32,
     pub(crate) models: Arc<Models>,
     pub(crate) budget: Arc<Budget>,
-    /// The replica's private `/tmp`.
-    pub(crate) tmp: PathBuf,
-    /// A folder for the host's own use.
-    pub(crate) scratch: PathBuf,
-    /// Read-only folders beside the app root: guest path and host path.
-    pub(crate) mounts: Vec<(&'static str, PathBuf)>,
+    pub(crate) folders: Arc<Folders>,
 }
 
 /// The state of one instance's store.
@@ -40,7 +37,7 @@ pub(crate) struct Context {
     pub(crate) limiter: Limiter,
     pub(crate) models: Arc<Models>,
     pub(crate) app_root: PathBuf,
-    pub(crate) scratch: PathBuf,
+    pub(crate) folder: Arc<InstanceFolder>,
     pub(crate) out: LineWriter,
     pub(crate) err: LineWriter,
 }
@@ -51,6 +48,7 @@ impl Context {
         let line_writer =
             |stream| LineWriter::new(Arc::clone(&revision.log), surroundings.number, stream);
         let (out, err) = (line_writer(LogStream::Out), line_writer(LogStream::Err));
+        let folder = surroundings.folders.make()?;
         let mut builder = WasiCtxBuilder::new();
         builder
             .stdout(out.clone())
@@ -62,10 +60,7 @@ impl Context {
             // Relative paths, `AZUREML_MODEL_DIR` among them, start at the app
             // root also in guests whose libc knows no working directory.
             .preopened_dir(&revision.app_root, ".", FsPerms::ReadOnly)?
-            .preopened_dir(&surroundings.tmp, "/tmp", FsPerms::ReadWrite)?;
-        for (guest, host) in &surroundings.mounts {
-            builder.preopened_dir(host, guest, FsPerms::ReadOnly)?;
-        }
+            .preopened_dir(folder.tmp(), "/tmp", FsPerms::ReadWrite)?;
         for (name, value) in &revision.variables {
             builder.env(name, value);
         }
@@ -76,10 +71,21 @@ impl Context {
             limiter: Limiter::new(Arc::clone(&surroundings.budget)),
             models: Arc::clone(&surroundings.models),
             app_root: revision.app_root.clone(),
-            scratch: surroundings.scratch.clone(),
+            folder,
             out,
             err,
         })
+    }
+
+    /// Ends the guest if it wrote more than it may.
+    pub(crate) fn check_folder(&self) -> wasmtime::Result<()> {
+        if self.folder.is_over() {
+            return Err(wasmtime::Error::msg(format!(
+                "it has more than {} in /tmp, or too many files there",
+                wording::bytes(folder::MAX_BYTES)
+            )));
+        }
+        Ok(())
     }
 
     /// Writes partial lines to the log.
@@ -106,7 +112,8 @@ pub(crate) fn new_store(
     store.set_hostcall_fuel(usize::try_from(limit).unwrap_or(usize::MAX));
     // tokio's own yield lets the runtime look at timers and sockets first, so
     // that a busy guest cannot hold up its own deadline.
-    store.epoch_deadline_callback(|_| {
+    store.epoch_deadline_callback(|store| {
+        store.data().check_folder()?;
         Ok(UpdateDeadline::YieldCustom(
             1,
             Box::pin(tokio::task::yield_now()),

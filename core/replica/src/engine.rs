@@ -58,29 +58,25 @@ impl Hasher for Sha256Hasher {
     }
 }
 
-/// Advances the epoch every [`TICK`] until it is dropped.
+/// A thread that does something again and again, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Ticker {
+pub(crate) struct Repeater {
     _stop: mpsc::Sender<()>,
 }
 
-impl Ticker {
-    /// Starts the thread. `housekeeping` is called about once a second.
+impl Repeater {
+    /// Starts the thread.
     pub(crate) fn start(
-        engine: Engine,
-        housekeeping: impl Fn() + Send + 'static,
+        name: &str,
+        pause: Duration,
+        work: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         thread::Builder::new()
-            .name("lusk-epoch".to_owned())
+            .name(name.to_owned())
             .spawn(move || {
-                let mut ticks = 0_u32;
-                while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    engine.increment_epoch();
-                    ticks = ticks.wrapping_add(1);
-                    if ticks.is_multiple_of(100) {
-                        housekeeping();
-                    }
+                while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    work();
                 }
             })?;
         Ok(Self { _stop: stop })

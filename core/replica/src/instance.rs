@@ -76,6 +76,9 @@ impl Instance {
     pub(crate) async fn run(&mut self, request: &ScoreRequest) -> Ended {
         self.store.set_epoch_deadline(1);
         self.store.data_mut().begin_run();
+        if let Err(error) = self.store.data().check_folder() {
+            return Ended::Died(ScriptError::Died(self.cause_of_death(&error)));
+        }
         let started = Instant::now();
         let outcome = match &self.guest {
             Guest::Component(guest) => guest.run(&mut self.store, request).await,

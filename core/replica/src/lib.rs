@@ -19,6 +19,7 @@ mod context;
 mod core_module;
 mod encode;
 mod engine;
+mod folder;
 mod instance;
 mod local;
 mod models;

@@ -20,7 +20,8 @@ use crate::{
     budget::Budget,
     compile::{CompileError, CompileIn, flavour, to_binary},
     context::Surroundings,
-    engine::{self, Ticker},
+    engine::{self, Repeater, TICK},
+    folder::{self, Folders},
     models::{self, Models},
     no_code::TensorReplica,
     python::{self, PythonRunner},
@@ -53,9 +54,9 @@ pub enum LocalHostError {
     /// The code cache cannot be used.
     #[error(transparent)]
     Aot(#[from] AotError),
-    /// No thread for the clock.
-    #[error("the thread that interrupts scripts cannot start")]
-    Ticker(#[source] io::Error),
+    /// No thread for the clock or for housekeeping.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
 }
 
 /// What the replicas of one revision share.
@@ -75,6 +76,9 @@ struct Entry {
     prepared: Arc<Prepared>,
 }
 
+/// Pause between two rounds of housekeeping.
+const KEEPER_PAUSE: Duration = Duration::from_secs(1);
+
 type Entries = Arc<Mutex<HashMap<usize, Entry>>>;
 
 /// Starts replicas in this process.
@@ -84,11 +88,11 @@ pub struct LocalHost {
     cache: AotCache,
     python: PythonRunner,
     backends: Vec<Arc<dyn Backend>>,
-    tmp: PathBuf,
+    folders: Arc<Folders>,
     /// By the revision's address, which stays taken as long as the entry's
     /// weak reference is there.
     entries: Entries,
-    _ticker: Ticker,
+    _threads: [Repeater; 2],
 }
 
 impl LocalHost {
@@ -106,20 +110,29 @@ impl LocalHost {
             options.compile,
         )?;
         let entries = Entries::default();
-        let ticker = Ticker::start(engine.clone(), {
-            let entries = Arc::clone(&entries);
-            move || forget_abandoned(&entries)
+        let folders = Folders::new(options.tmp_dir);
+        let ticker = Repeater::start("lusk-epoch", TICK, {
+            let engine = engine.clone();
+            move || engine.increment_epoch()
         })
-        .map_err(LocalHostError::Ticker)?;
+        .map_err(LocalHostError::Thread)?;
+        let keeper = Repeater::start("lusk-keeper", KEEPER_PAUSE, {
+            let (entries, folders) = (Arc::clone(&entries), Arc::clone(&folders));
+            move || {
+                forget_abandoned(&entries);
+                folders.measure(folder::MAX_BYTES);
+            }
+        })
+        .map_err(LocalHostError::Thread)?;
         Ok(Arc::new(Self {
             engine,
             linkers,
             cache,
             python: PythonRunner::carried(),
             backends: options.backends,
-            tmp: options.tmp_dir,
+            folders,
             entries,
-            _ticker: ticker,
+            _threads: [ticker, keeper],
         }))
     }
 
@@ -255,7 +268,6 @@ impl ReplicaHost for LocalHost {
                 Arc::clone(session),
             ))),
             Body::Script(script) => {
-                let folder = ReplicaFolder::make(&self.tmp)?;
                 let blueprint = Blueprint {
                     engine: self.engine.clone(),
                     script: Arc::clone(script),
@@ -264,15 +276,11 @@ impl ReplicaHost for LocalHost {
                         number,
                         models: Arc::clone(&prepared.models),
                         budget: Budget::new(revision.memory_limit),
-                        tmp: folder.tmp,
-                        scratch: folder.scratch,
-                        mounts: Vec::new(),
+                        folders: Arc::clone(&self.folders),
                         revision,
                     },
                 };
-                Ok(Arc::new(
-                    SandboxReplica::start(blueprint, folder.whole).await?,
-                ))
+                Ok(Arc::new(SandboxReplica::start(blueprint).await?))
             }
         }
     }
@@ -284,39 +292,6 @@ impl fmt::Debug for LocalHost {
             .field("cache", &self.cache)
             .field("backends", &self.backends)
             .finish_non_exhaustive()
-    }
-}
-
-/// The folders of one replica on the host's disk.
-struct ReplicaFolder {
-    /// What the guest has as `/tmp`.
-    tmp: PathBuf,
-    /// What the host needs aside; the guest does not see it.
-    scratch: PathBuf,
-    whole: tempfile::TempDir,
-}
-
-impl ReplicaFolder {
-    fn make(parent: &std::path::Path) -> Result<Self, StartError> {
-        let make = || {
-            let whole = tempfile::Builder::new()
-                .prefix("replica-")
-                .tempdir_in(parent)?;
-            let (tmp, scratch) = (whole.path().join("tmp"), whole.path().join("scratch"));
-            fs::create_dir(&tmp)?;
-            fs::create_dir(&scratch)?;
-            Ok(Self {
-                tmp,
-                scratch,
-                whole,
-            })
-        };
-        make().map_err(|error: io::Error| {
-            internal(format!(
-                "no folder for a replica can be made in `{}`: {error}",
-                parent.display()
-            ))
-        })
     }
 }
 

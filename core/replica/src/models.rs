@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     fs,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -166,7 +167,8 @@ impl Models {
             reason: "this node has no backend".to_owned(),
         };
         for backend in &self.backends {
-            match backend.load(source) {
+            let loaded = catch_unwind(AssertUnwindSafe(|| backend.load(source)));
+            match loaded.unwrap_or_else(|_| Err(panicked(source))) {
                 Ok(session) => return Ok(Arc::new(TimedSession::new(session, place(&**backend)))),
                 Err(error) => refusal = error,
             }
@@ -239,6 +241,14 @@ impl Models {
 
 /// What a model without a file is called.
 const BYTES_LABEL: &str = "a model given as bytes";
+
+/// A backend that panics on a model has failed on it, no more.
+fn panicked(source: &ModelSource) -> BackendError {
+    BackendError::Failed {
+        model: source.label.clone(),
+        reason: "the backend panicked while it loaded the model".to_owned(),
+    }
+}
 
 fn place(backend: &dyn Backend) -> String {
     let devices = backend.devices();

@@ -290,7 +290,7 @@ impl graph::Host for Context {
             Ok(charge) => charge,
             Err(error) => return self.fail(error),
         };
-        let (models, scratch) = (Arc::clone(&self.models), self.scratch.clone());
+        let (models, scratch) = (Arc::clone(&self.models), self.folder.scratch());
         let loaded = blocking(move || {
             let loaded = models.load_bytes(&bytes, &scratch);
             drop(charge);

@@ -15,7 +15,6 @@ use lusk_contract::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{runtime::Handle, task::JoinSet};
 use wasmtime::Engine;
 
@@ -47,8 +46,6 @@ pub(crate) struct Blueprint {
 struct Inner {
     blueprint: Blueprint,
     pool: Pool<Box<Instance>>,
-    /// Removed when the last instance is gone.
-    _folder: TempDir,
 }
 
 /// The replica.
@@ -62,7 +59,7 @@ pub(crate) struct SandboxReplica {
 
 impl SandboxReplica {
     /// Starts `slots` instances.
-    pub(crate) async fn start(blueprint: Blueprint, folder: TempDir) -> Result<Self, StartError> {
+    pub(crate) async fn start(blueprint: Blueprint) -> Result<Self, StartError> {
         let mut idle = Vec::new();
         let mut schema = plain_schema();
         for _ in 0..blueprint.surroundings.revision.slots {
@@ -74,7 +71,6 @@ impl SandboxReplica {
             inner: Arc::new(Inner {
                 blueprint,
                 pool: Pool::new(idle),
-                _folder: folder,
             }),
             schema,
             runtime: Handle::current(),

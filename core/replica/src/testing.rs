@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -92,12 +93,17 @@ impl Bench {
     }
 
     pub(crate) fn with_backends(backends: Vec<Arc<dyn Backend>>) -> Self {
+        Self::with(backends, None)
+    }
+
+    /// `aot_dir` keeps compiled code from test to test.
+    pub(crate) fn with(backends: Vec<Arc<dyn Backend>>, aot_dir: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["app", "tmp"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let host = LocalHost::new(LocalHostOptions {
-            aot_dir: folder.path().join("aot"),
+            aot_dir: aot_dir.unwrap_or_else(|| folder.path().join("aot")),
             tmp_dir: folder.path().join("tmp"),
             backends,
             compile: CompileIn::ThisProcess,
@@ -271,8 +277,9 @@ pub(crate) const COMPONENT_BODY: &str = r#"(module
     (i32.store (i32.const 40) (local.get $length))
     (i32.const 16)))"#;
 
-/// A backend for files that hold one word: `double` doubles floats, `fails`
-/// loads and fails, anything else is an operator that it lacks.
+/// A backend for files that hold one word: `double` doubles floats and panics
+/// on NaN, `fails` loads and fails, `panics` panics, anything else is an
+/// operator that it lacks.
 #[derive(Debug)]
 pub(crate) struct FakeBackend;
 
@@ -295,6 +302,7 @@ impl Backend for FakeBackend {
                     reason: "no luck".to_owned(),
                 })
             }))),
+            "panics" => panic!("a panic while loading"),
             other => Err(BackendError::MissingOperators {
                 model,
                 backend: "fake",
@@ -312,6 +320,8 @@ fn doubled(inputs: Vec<Tensor>) -> Result<Vec<Tensor>, BackendError> {
             reason: format!("`x` has the shape {:?}", input.shape()),
         });
     };
+    let first = input.data().first_chunk().map(|chunk| f32::from_le_bytes(*chunk));
+    assert!(!first.is_some_and(f32::is_nan), "a panic on NaN");
     let data: Vec<u8> = input
         .data()
         .chunks_exact(4)

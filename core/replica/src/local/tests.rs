@@ -1,6 +1,4 @@
-use std::{future::Future, pin::pin, task::Poll};
-
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use lusk_contract::{
     ScoreReply, ScriptError, ScriptKind,
     conformance::replica_host::{self, Actor, Stage},
@@ -165,12 +163,8 @@ async fn a_dropped_request_interrupts_the_script() {
         .start_wat(&bad_unless_empty("(loop (br 0))"))
         .await
         .unwrap();
-    {
-        let mut endless = pin!(score(&replica, "x"));
-        // The guest gives its thread back at each tick, so this poll returns.
-        let polled = std::future::poll_fn(|cx| Poll::Ready(endless.as_mut().poll(cx))).await;
-        assert!(polled.is_pending());
-    }
+    // The guest gives its thread back at each tick, so this poll returns.
+    assert!(score(&replica, "x").now_or_never().is_none());
     assert_eq!(score(&replica, "").await.unwrap().body, "");
 }
 
@@ -591,6 +585,56 @@ async fn no_code_wants_one_model_that_runs() {
         assert_eq!(error.kind, StartErrorKind::ModelNotSupported);
         assert!(error.message.contains(words), "{}", error.message);
     }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_costs_one_request() {
+    let (_bench, replica) = without_code(&[("m", "double")]).await;
+    let replica = replica.unwrap();
+    for _ in 0..3 {
+        let error = score(&replica, r#"{"x": [[null, 0]]}"#).await.unwrap_err();
+        let costs_one = matches!(error, ScriptError::Died(_) | ScriptError::Raised(_));
+        assert!(costs_one, "{error:?}");
+        score(&replica, r#"{"x": [[1, 0]]}"#).await.unwrap();
+    }
+    let (_bench, replica) = inferring(&[("m", "double")]).await;
+    for _ in 0..3 {
+        let mut request = post([0xff; 8].to_vec());
+        request.target = "/m".to_owned();
+        let error = replica.score(request).await.unwrap_err();
+        let costs_one = matches!(error, ScriptError::Died(_) | ScriptError::Raised(_));
+        assert!(costs_one, "{error:?}");
+        infer(&replica, "m").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_panics_on_a_model_refuses_it() {
+    let (_bench, replica) = without_code(&[("m", "panics")]).await;
+    let error = replica.unwrap_err();
+    assert_eq!(error.kind, StartErrorKind::ModelNotSupported);
+    assert!(error.message.contains("panicked"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_full_folder_ends_the_request_and_is_emptied() {
+    let bench = Bench::new();
+    let replica = bench
+        .start_wat(&bad_unless_empty("(loop (br 0))"))
+        .await
+        .unwrap();
+    let tmp = bench.folder.path().join("tmp");
+    let instance = fs::read_dir(&tmp).unwrap().next().unwrap().unwrap().path();
+    fs::write(instance.join("tmp/file"), vec![1; 10_000]).unwrap();
+    let mut endless = Box::pin(score(&replica, "x"));
+    assert!(futures::poll!(&mut endless).is_pending());
+    bench.host.folders.measure(1_000);
+    match endless.await.unwrap_err() {
+        ScriptError::Died(text) => assert!(text.contains("in /tmp"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(score(&replica, "").await.unwrap().body, "");
+    assert!(!instance.exists());
 }
 
 /// Three scripts in WebAssembly text.
