@@ -23,7 +23,7 @@ const MAX_LOGGED_LINES: usize = 500;
 
 enum Guest {
     Component(EntryFunctions),
-    Module(CoreExports),
+    Module(Box<CoreExports>),
 }
 
 /// A guest that is ready for one request at a time.
@@ -147,7 +147,15 @@ async fn bring_up(
     match script {
         Script::Component(script, entry) => {
             let instance = script.instantiate_async(&mut *store).await?;
-            let guest = entry.load(&instance, store)?;
+            let guest = match entry.load(&instance, store) {
+                Ok(guest) => guest,
+                Err(error) => {
+                    let text = format!(
+                        "UserScriptFunctionNotFound: its entry has other types than the world's: {error:#}"
+                    );
+                    return Ok(Err(text));
+                }
+            };
             let init = guest.init(store).await?;
             Ok(init.map(|()| Guest::Component(guest)))
         }
@@ -155,7 +163,7 @@ async fn bring_up(
             let instance = script.instantiate_async(&mut *store).await?;
             let guest = CoreExports::of(&instance, store)?;
             let init = guest.init(store).await?;
-            Ok(init.map(|()| Guest::Module(guest)))
+            Ok(init.map(|()| Guest::Module(Box::new(guest))))
         }
     }
 }
