@@ -269,7 +269,6 @@ fn score_request(parts: Parts, body: Bytes) -> ScoreRequest {
 /// so that 500 is always a fault of the server itself.
 fn reply_of(scored: Scored) -> Result<Reply, Problem> {
     let from = scored.reply;
-    let failed = from.function_failed || from.status.is_server_error();
     let status = match from.status {
         StatusCode::INTERNAL_SERVER_ERROR => StatusCode::BAD_GATEWAY,
         status if status.is_informational() => return Err(Problem::no_answer_status(status)),
@@ -279,7 +278,7 @@ fn reply_of(scored: Scored) -> Result<Reply, Problem> {
     *reply.status_mut() = status;
     *reply.headers_mut() = headers::from_script(from.headers);
     let headers = reply.headers_mut();
-    headers::add_function_failed(headers, failed);
+    headers::add_function_failed(headers, from.function_failed);
     if let Some(time) = from.run_time {
         headers::add_execution_time(headers, time);
     }

@@ -1,28 +1,26 @@
 //! Uploads and downloads of files, streamed.
 
-use std::{pin::pin, time::Duration};
-
 use axum::{
     Json as JsonReply,
-    body::{Body, BodyDataStream},
+    body::Body,
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
 use lusk_contract::{BlobError, StoredBlob};
 use lusk_domain::Digest;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Admin, Shared, fault::Fault, input::parse_part};
+use super::{
+    Admin, Shared,
+    fault::Fault,
+    input::{discard, parse_part},
+};
 
 /// The digest that the uploader expects.
 const DIGEST: &str = "x-lusk-digest";
-
-/// How long the rest of a refused upload is read and thrown away, so that the
-/// uploader gets to read the refusal instead of a reset connection.
-const LONGEST_DISCARD: Duration = Duration::from_secs(5);
 
 /// The blob's digest in a path.
 #[derive(Deserialize)]
@@ -39,7 +37,7 @@ impl Digested {
 /// `POST /blobs`.
 pub(crate) async fn upload(State(admin): Shared, request: Request) -> Result<Response, Fault> {
     let expected = expected(request.headers())?;
-    let mut body = request.into_body().into_data_stream();
+    let mut body = request.into_body();
     match store(&admin, &mut body, expected).await {
         Ok(stored) => {
             let reply = json!({ "digest": stored.digest, "size": stored.size });
@@ -61,22 +59,19 @@ fn expected(headers: &HeaderMap) -> Result<Option<Digest>, Fault> {
 
 async fn store(
     admin: &Admin,
-    body: &mut BodyDataStream,
+    body: &mut Body,
     expected: Option<Digest>,
 ) -> Result<StoredBlob, Fault> {
     let mut sink = admin.options.blobs.create().await?;
-    while let Some(part) = body.next().await {
-        let part =
-            part.map_err(|error| Fault::bad_request(format!("the upload broke off: {error}")))?;
-        sink.write(part).await?;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Fault::bad_request(format!("the upload broke off: {error}")))?;
+        // What is no data is trailers, which say nothing here.
+        if let Ok(part) = frame.into_data() {
+            sink.write(part).await?;
+        }
     }
     Ok(sink.finish(expected).await?)
-}
-
-async fn discard(mut body: BodyDataStream) {
-    let rest = async { while let Some(Ok(_)) = body.next().await {} };
-    // Over the time the connection is cut, which is all that is left to do.
-    drop(tokio::time::timeout(LONGEST_DISCARD, pin!(rest)).await);
 }
 
 /// `GET /blobs/{digest}`.

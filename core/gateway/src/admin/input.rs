@@ -1,10 +1,14 @@
 //! What comes in: JSON bodies with a limit and a position in every refusal, and
 //! query parameters.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lusk_domain::{Failure, FailureCode};
@@ -16,6 +20,9 @@ use super::fault::Fault;
 /// Most bytes of a JSON body. A create request with 1,000 models and a large
 /// environment has about 100 kB.
 pub(crate) const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long the rest of a refused body is read.
+const LONGEST_DISCARD: Duration = Duration::from_secs(5);
 
 /// A JSON body, read but not yet understood.
 #[derive(Debug)]
@@ -83,18 +90,30 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok())
             .and_then(|length| length.parse::<u64>().ok());
+        let mut body = request.into_body();
         if announced.is_some_and(|length| length > MAX_JSON_BYTES as u64) {
+            discard(body).await;
             return Err(too_large());
         }
-        match Limited::new(request.into_body(), MAX_JSON_BYTES)
-            .collect()
-            .await
-        {
-            Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        let read = Limited::new(&mut body, MAX_JSON_BYTES).collect().await;
+        match read {
+            Ok(read) => Ok(Self(read.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => {
+                discard(body).await;
+                Err(too_large())
+            }
             Err(error) => Err(Fault::bad_request(format!("the body broke off: {error}"))),
         }
     }
+}
+
+/// Reads the rest of a refused body and throws it away, for a while, so that the
+/// caller gets to read the refusal instead of a reset connection.
+pub(crate) async fn discard(body: Body) {
+    let mut body = body.into_data_stream();
+    let rest = async { while let Some(Ok(_)) = body.next().await {} };
+    // Over the time the connection is cut, which is all that is left to do.
+    drop(tokio::time::timeout(LONGEST_DISCARD, rest).await);
 }
 
 /// Query parameters; a repeated key keeps its last value.

@@ -101,6 +101,7 @@ async fn statuses_and_headers_of_a_script_pass_through() {
             .append(SET_COOKIE, HeaderValue::from_static("a=1"));
         from.headers
             .append(SET_COOKIE, HeaderValue::from_static("b=2"));
+        from.function_failed = status.is_server_error();
         let node = Node::serving(route_that(Behaviour::Reply(from))).await;
         let answer = node.post("x").await;
         assert_eq!(answer.status, status.as_u16());

@@ -133,12 +133,15 @@ async fn a_scripts_500_becomes_502_with_its_body() {
         StatusCode::INTERNAL_SERVER_ERROR,
         "{\"message\":\"as it says\"}",
     );
-    from.function_failed = false;
-    let node = Node::serving(route_that(Behaviour::Reply(from))).await;
-    let answer = node.post("x").await;
-    assert_eq!(answer.status, 502);
-    assert_eq!(answer.body, "{\"message\":\"as it says\"}");
-    assert_eq!(answer.header("x-ms-run-function-failed"), Some("True"));
+    for (failed, said) in [(true, "True"), (false, "False")] {
+        // A result that cannot be written is a 500, but the script did not fail.
+        from.function_failed = failed;
+        let node = Node::serving(route_that(Behaviour::Reply(from.clone()))).await;
+        let answer = node.post("x").await;
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.body, "{\"message\":\"as it says\"}");
+        assert_eq!(answer.header("x-ms-run-function-failed"), Some(said));
+    }
 }
 
 #[tokio::test]
