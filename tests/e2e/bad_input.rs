@@ -194,7 +194,7 @@ fn bodies_that_are_no_json_get_the_error_object() {
             b"\xff\xfe",
             b"[1, 2",
             b"nul",
-            b"{\"name\": 1}",
+            b"{\"name\": 1, \"addTags\": 1}",
         ] {
             let reply = lusk
                 .admin_request(method, path)

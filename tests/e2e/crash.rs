@@ -244,17 +244,25 @@ impl Worker {
     }
 }
 
+/// Ids on all pages of the list.
+fn all_models(lusk: &Lusk) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let mut target = "/workspaces/local/models".to_owned();
+    loop {
+        let request = Request::new("GET", &target).bearer(&lusk.token());
+        let page = request.send(lusk.admin).expect(200).json();
+        let value = page["value"].as_array().expect("a list").iter();
+        ids.extend(value.map(|model| model["id"].as_str().expect("an id").to_owned()));
+        match page["nextLink"].as_str() {
+            Some(link) => target = link[link.find("/workspaces").expect("a path")..].to_owned(),
+            None => return ids,
+        }
+    }
+}
+
 /// Compares the node with the ledger, and makes the ledger certain again.
 fn check(lusk: &Lusk, ledger: &mut Ledger) {
-    let listed: BTreeSet<String> = lusk
-        .admin("GET", "/models?count=255", &Value::Null)
-        .expect(200)
-        .json()["value"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|model| model["id"].as_str().expect("an id").to_owned())
-        .collect();
+    let listed = all_models(lusk);
     for id in &ledger.models {
         assert!(
             listed.contains(id),
@@ -335,16 +343,17 @@ fn check_service(lusk: &Lusk, ledger: &mut Ledger, name: &str) {
 }
 
 /// No unfinished file is left anywhere: `tmp/` holds the folders that services
-/// run from, and every blob is called after its content.
+/// and their instances run in, and every blob is called after its content.
 fn check_folder(lusk: &Lusk, ledger: &Ledger) {
     for entry in fs::read_dir(lusk.data().join("tmp")).expect("tmp") {
         let entry = entry.expect("an entry");
         let name = entry.file_name().into_string().expect("a name");
-        let is_of_service = ledger
-            .services
-            .keys()
-            .any(|service| name.starts_with(service.as_str()));
-        assert!(entry.path().is_dir() && is_of_service, "tmp/{name} is left");
+        let is_in_use = name.starts_with("instance-")
+            || ledger
+                .services
+                .keys()
+                .any(|service| name.starts_with(service.as_str()));
+        assert!(entry.path().is_dir() && is_in_use, "tmp/{name} is left");
     }
     check_blobs(&lusk.data().join("blobs"));
 }
@@ -400,6 +409,9 @@ fn what_was_acknowledged_survives_kill_9() {
         check_folder(&lusk, &ledger);
         acknowledged += std::mem::take(&mut ledger.acknowledged);
     }
+    lusk.stop();
+    let left = fs::read_dir(lusk.data().join("tmp")).expect("tmp").count();
+    assert_eq!(left, 0, "a stopped node needs nothing in tmp/");
     eprintln!("crash: {CYCLES} cycles, {acknowledged} acknowledged steps, nothing lost");
     assert!(
         acknowledged > CYCLES,

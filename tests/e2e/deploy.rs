@@ -219,7 +219,8 @@ fn a_first_deployment_that_fails_says_why_and_can_be_repaired() {
     let service = lusk.service("fresh");
     assert_eq!(service["state"], "Failed");
     assert!(service["error"]["message"].is_string(), "{service:#}");
-    lusk.score("fresh", "").expect(503);
+    // Nothing was ever published under the name.
+    lusk.score("fresh", "").expect(404);
     lusk.deploy("fresh")
         .python(&plain_script())
         .args(&["--overwrite"])
@@ -228,16 +229,20 @@ fn a_first_deployment_that_fails_says_why_and_can_be_repaired() {
 }
 
 #[test]
-fn a_broken_script_is_refused_before_anything_is_sent() {
-    let lusk = Lusk::start("syntax");
-    for (name, text, expected) in [
-        ("score.py", "def run(raw_data:\n", "score.py"),
-        ("score.wat", "(module (func", "score.wat"),
-        ("score.wasm", "no wasm at all", "score.wasm"),
-        ("score.js", "1", "score.js"),
+fn a_broken_script_is_named_and_nothing_serves() {
+    let lusk = Lusk::start("broken-scripts");
+    for (service, name, text, expected) in [
+        ("python", "score.py", "def run(raw_data:\n", "SyntaxError"),
+        ("no-run", "score.py", "def init():\n    pass\n", "run"),
+        ("wat", "score.wat", "(module (func", "score.wat"),
+        ("exports", "score.wat", "(module)", "lusk_alloc"),
+        ("wasm", "score.wasm", "no wasm at all", "score.wasm"),
+        ("javascript", "score.js", "1", "score.js"),
+        ("identifier", "1-score.py", "1", "`1-score`"),
     ] {
-        let refused = lusk.deploy("bad").script(name, text.as_bytes()).fails();
-        assert!(refused.contains(expected), "{refused}");
+        let refused = lusk.deploy(service).script(name, text.as_bytes()).fails();
+        assert!(refused.contains(expected), "{service}: {refused}");
+        lusk.score_without_key(service).expect(404);
     }
 }
 

@@ -251,6 +251,11 @@ impl Lusk {
         self.score_request(name, body).send(self.scoring)
     }
 
+    /// A scoring request by somebody who has no key.
+    pub fn score_without_key(&self, name: &str) -> Reply {
+        Request::new("POST", &format!("/api/v1/service/{name}/score")).send(self.scoring)
+    }
+
     /// The value of a metric of a service, e.g. `lusk_slots_busy`.
     pub fn metric(&self, metric: &str, service: &str) -> f64 {
         let page = Request::new("GET", "/metrics")
@@ -435,11 +440,11 @@ impl Deployment<'_> {
         self.lusk.cli(&words)
     }
 
-    /// Deploys; gives the service object.
+    /// Deploys; gives the service object of the admin door.
     pub fn done(self) -> Value {
-        let service = self.run().json();
-        assert_eq!(service["name"], json!(self.name));
-        service
+        let printed = self.run().json();
+        assert_eq!(printed["name"], json!(self.name));
+        self.lusk.service(&self.name)
     }
 
     /// Is refused, or fails; gives the complaint.
