@@ -214,3 +214,63 @@ fn header_value(name: &str, value: String) -> Result<HeaderValue, ScriptError> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&str, &str)]) -> Response {
+        Response {
+            status,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: Payload::Text("{}".to_owned()),
+        }
+    }
+
+    #[test]
+    fn headers_are_kept_and_json_is_the_default() {
+        let kept = reply(response(201, &[("x-a", "1"), ("X-A", "2")])).unwrap();
+        let values: Vec<_> = kept.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "2"]);
+        assert_eq!(kept.headers[CONTENT_TYPE], "application/json");
+        assert_eq!(kept.status, 201);
+        let html = reply(response(200, &[("content-type", "text/html")])).unwrap();
+        assert_eq!(html.headers[CONTENT_TYPE], "text/html");
+    }
+
+    #[test]
+    fn what_a_runner_says_of_failure_wins_over_the_status() {
+        for (status, said, failed) in [
+            (200, None, false),
+            (500, None, true),
+            (500, Some("False"), false),
+            (200, Some("True"), true),
+        ] {
+            let headers: Vec<_> = said
+                .map(|said| ("x-ms-run-function-failed", said))
+                .into_iter()
+                .collect();
+            let reply = reply(response(status, &headers)).unwrap();
+            assert_eq!(reply.function_failed, failed, "{status} {said:?}");
+            assert!(!reply.headers.contains_key(FUNCTION_FAILED));
+        }
+    }
+
+    #[test]
+    fn replies_that_are_no_http_are_the_scripts_fault() {
+        for (status, header, words) in [
+            (199, ("x-a", ""), "status 199"),
+            (600, ("x-a", ""), "status 600"),
+            (200, ("x a", ""), "`x a`"),
+            (200, ("x-a", "1\r\nx-b: 2"), "value of the header `x-a`"),
+        ] {
+            match reply(response(status, &[header])).unwrap_err() {
+                ScriptError::Raised(text) => assert!(text.contains(words), "{text}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

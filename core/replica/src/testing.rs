@@ -320,7 +320,10 @@ fn doubled(inputs: Vec<Tensor>) -> Result<Vec<Tensor>, BackendError> {
             reason: format!("`x` has the shape {:?}", input.shape()),
         });
     };
-    let first = input.data().first_chunk().map(|chunk| f32::from_le_bytes(*chunk));
+    let first = input
+        .data()
+        .first_chunk()
+        .map(|chunk| f32::from_le_bytes(*chunk));
     assert!(!first.is_some_and(f32::is_nan), "a panic on NaN");
     let data: Vec<u8> = input
         .data()

@@ -334,6 +334,22 @@ async fn scripts_that_do_not_fit_are_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_component_with_other_types_is_refused() {
+    let text = r#"(component
+        (core module $m (func (export "f")))
+        (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f")))
+        (instance $entry (export "init" (func $f)) (export "run" (func $f)))
+        (export "lusk:scoring/entry@0.1.0" (instance $entry)))"#;
+    let error = Bench::new().start_wat(text).await.unwrap_err();
+    assert_eq!(error.kind, StartErrorKind::UserScriptFunctionNotFound);
+    assert!(
+        error.message.contains("other types than the world's"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_missing_script_is_named() {
     let bench = Bench::new();
     let error = bench
