@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -93,22 +92,20 @@ impl Bench {
     }
 
     pub(crate) fn with_backends(backends: Vec<Arc<dyn Backend>>) -> Self {
-        Self::with(backends, None)
-    }
-
-    /// `aot_dir` keeps compiled code from test to test.
-    pub(crate) fn with(backends: Vec<Arc<dyn Backend>>, aot_dir: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["app", "tmp"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
-        }
+        fs::create_dir(folder.path().join("tmp")).unwrap();
         let host = LocalHost::new(LocalHostOptions {
-            aot_dir: aot_dir.unwrap_or_else(|| folder.path().join("aot")),
+            aot_dir: folder.path().join("aot"),
             tmp_dir: folder.path().join("tmp"),
             backends,
             compile: CompileIn::ThisProcess,
-        })
-        .unwrap();
+        });
+        Self::on(host.unwrap(), folder)
+    }
+
+    /// A bench on a host that others use too.
+    pub(crate) fn on(host: Arc<LocalHost>, folder: TempDir) -> Self {
+        fs::create_dir(folder.path().join("app")).unwrap();
         Self {
             folder,
             log: Arc::default(),

@@ -10,7 +10,12 @@
 #[path = "../src/testing.rs"]
 mod testing;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use lusk_contract::{
     Replica, ReplicaHost, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind, StartError,
@@ -23,9 +28,20 @@ use testing::{Bench, FakeBackend, post};
 
 const ECHO: &str = "def init(): pass\ndef run(raw_data): return raw_data\n";
 
+/// One host for all tests: it compiles the runner once, into the target folder.
+static HOST: LazyLock<Arc<LocalHost>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let host = LocalHost::new(LocalHostOptions {
+        aot_dir: folder.join("aot"),
+        tmp_dir: folder.to_owned(),
+        backends: vec![Arc::new(FakeBackend)],
+        compile: CompileIn::ThisProcess,
+    });
+    host.unwrap()
+});
+
 fn bench() -> Bench {
-    let aot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aot");
-    Bench::with(vec![Arc::new(FakeBackend)], Some(aot))
+    Bench::on(Arc::clone(&HOST), tempfile::tempdir().unwrap())
 }
 
 fn revision(bench: &Bench) -> Revision {
@@ -127,7 +143,7 @@ async fn a_script_reaches_its_model_through_onnxruntime() {
     assert_eq!(reply.body, "[[2.0, 1.0]]");
     let error = score(&replica, r#"{"data": [1, 0.5]}"#).await.unwrap_err();
     assert!(
-        matches!(&error, ScriptError::Raised(text) if text.contains("`x` has the shape [2]")),
+        matches!(&error, ScriptError::Raised(text) if text.contains("Invalid rank for input: x")),
         "{error:?}"
     );
 }
@@ -255,6 +271,27 @@ async fn the_runner_is_compiled_once() {
     bench.host.warm_python(|| ()).await.unwrap();
     let again = bench.host.warm_python(|| panic!("it is there")).await;
     assert_eq!(again.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_replica_that_cannot_be_replaced_says_so() {
+    let bench = bench();
+    bench.file(
+        "score.py",
+        "import os\n\
+         def init():\n\
+         \x20 if os.path.exists('once/more'): raise ValueError('no second time')\n\
+         def run(raw_data): os._exit(1)\n",
+    );
+    let replica = bench.start(revision(&bench)).await.unwrap();
+    bench.file("once/more", "");
+    let error = score(&replica, "1").await.unwrap_err();
+    assert!(matches!(error, ScriptError::Died(_)), "{error:?}");
+    let refusal = |error: &ScriptError| matches!(error, ScriptError::NotBegun(text) if text.contains("no second time"));
+    let error = score(&replica, "1").await.unwrap_err();
+    assert!(refusal(&error), "{error:?}");
+    let reason = replica.probe().await.unwrap_err();
+    assert!(reason.contains("no second time"), "{reason}");
 }
 
 /// The suite's actors in Python.
