@@ -237,7 +237,12 @@ fn a_broken_script_is_named_and_nothing_serves() {
         ("wat", "score.wat", "(module (func", "score.wat"),
         ("exports", "score.wat", "(module)", "lusk_alloc"),
         ("wasm", "score.wasm", "no wasm at all", "score.wasm"),
-        ("javascript", "score.js", "1", "score.js"),
+        (
+            "javascript",
+            "score.js",
+            "1",
+            "JavaScript comes in a later release",
+        ),
         ("identifier", "1-score.py", "1", "`1-score`"),
     ] {
         let refused = lusk.deploy(service).script(name, text.as_bytes()).fails();
