@@ -1,6 +1,6 @@
 //! Services: create, look, change, delete, keys, logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     Json as JsonReply,
@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::HeaderName};
-use lusk_contract::ModelFilter;
 use lusk_control::{ServiceView, UpdateService};
 use lusk_domain::{ComputeType, Entry, ModelId, Operation, ServiceName};
 use serde::Deserialize;
@@ -97,11 +96,7 @@ pub(crate) async fn list(
     let filter = Filter::read(&params)?;
     let mut views = admin.control.services().await?;
     views.retain(|view| filter.admits(view));
-    let models = admin.control.models(&ModelFilter::default()).await?;
-    let models: Models = models
-        .into_iter()
-        .map(|model| (model.id.clone(), model))
-        .collect();
+    let models = models_of(&admin, &views).await?;
     let link = Link::new(paging::base_url(&headers, &uri), &uri);
     let page = paging::page(
         views,
@@ -121,12 +116,7 @@ pub(crate) async fn show(
 ) -> Result<JsonReply<Value>, Fault> {
     params.flag("expand")?;
     let view = existing(&admin, &named.service()?).await?;
-    let mut models = Models::new();
-    for id in &view.record.spec.models {
-        if let Some(model) = admin.control.model(id).await? {
-            models.insert(id.clone(), model);
-        }
-    }
+    let models = models_of(&admin, std::slice::from_ref(&view)).await?;
     Ok(JsonReply(service_json::service(
         &view,
         &models,
@@ -260,6 +250,21 @@ pub(crate) async fn migrate() -> Fault {
 /// `POST /packages`.
 pub(crate) async fn package() -> Fault {
     Fault::not_supported("models cannot be packaged as Docker images or build contexts")
+}
+
+/// The models that services use, each looked up once.
+async fn models_of(admin: &Admin, views: &[ServiceView]) -> Result<Models, Fault> {
+    let ids: BTreeSet<_> = views
+        .iter()
+        .flat_map(|view| &view.record.spec.models)
+        .collect();
+    let mut models = Models::new();
+    for id in ids {
+        if let Some(model) = admin.control.model(id).await? {
+            models.insert(id.clone(), model);
+        }
+    }
+    Ok(models)
 }
 
 async fn existing(admin: &Admin, name: &ServiceName) -> Result<ServiceView, Fault> {
