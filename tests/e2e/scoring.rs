@@ -174,6 +174,20 @@ fn ids_of_a_request_come_back_by_the_table() {
 }
 
 #[test]
+fn every_answer_says_who_gives_it() {
+    let lusk = service("server", PLAIN);
+    for body in ["fine", "raise"] {
+        let reply = lusk
+            .score_request("server", body)
+            .header("TraceId", "t-1")
+            .send(lusk.scoring);
+        assert_eq!(reply.header("traceid"), Some("t-1"));
+        let server = reply.header("x-ms-server-version").unwrap();
+        assert!(server.starts_with("lusk/"), "{server}");
+    }
+}
+
+#[test]
 fn who_has_no_key_learns_nothing() {
     let lusk = service("auth", PLAIN);
     let path = "/api/v1/service/auth/score";
