@@ -5,6 +5,12 @@
 //! `LUSK_TEST_RUST_WASM` is a folder with Debian's rustc and its WebAssembly
 //! library; without it, the machine's own rustc is tried.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and what it says goes to its reader"
+)]
+
 #[allow(
     dead_code,
     reason = "written for the unit tests; not all is needed here"

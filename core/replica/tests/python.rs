@@ -3,6 +3,12 @@
 //! A program of its own: the runner takes seconds to compile, which the room's
 //! unit tests should not wait for. The compiled code stays in the target folder.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and what it says goes to its reader"
+)]
+
 #[allow(
     dead_code,
     reason = "written for the unit tests; not all is needed here"
