@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{Reply, Request},
-    lusk::{Lusk, constant, until},
+    lusk::{Lusk, constant, tell, until},
     tar::{Entry, archive},
 };
 
@@ -44,7 +44,7 @@ impl Dice {
                     .expect("a clock");
                 now.as_nanos() as u64 | 1
             });
-        eprintln!("crash: LUSK_CRASH_SEED={seed}");
+        tell(&format!("crash: LUSK_CRASH_SEED={seed}"));
         Self(seed)
     }
 
@@ -412,7 +412,9 @@ fn what_was_acknowledged_survives_kill_9() {
     lusk.stop();
     let left = fs::read_dir(lusk.data().join("tmp")).expect("tmp").count();
     assert_eq!(left, 0, "a stopped node needs nothing in tmp/");
-    eprintln!("crash: {CYCLES} cycles, {acknowledged} acknowledged steps, nothing lost");
+    tell(&format!(
+        "crash: {CYCLES} cycles, {acknowledged} acknowledged steps, nothing lost"
+    ));
     assert!(
         acknowledged > CYCLES,
         "the node was hardly working when it was killed"
