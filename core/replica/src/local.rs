@@ -5,7 +5,7 @@ use std::{
     fmt, fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -212,11 +212,15 @@ impl LocalHost {
         progress: &dyn Progress,
     ) -> Result<Arc<Script>, StartError> {
         python::check_source(revision)?;
-        if !self.python.is_known(&self.cache) {
+        let started = Instant::now();
+        let waits = !self.python.is_known(&self.cache);
+        if waits {
             let text = "compiling the Python runner, once for this version of lusk";
             progress.event(Step::Image, StepOutcome::Running, text);
         }
         let (script, compiled_in) = self.python.get(&self.cache, &self.linkers).await?;
+        // Another task may have been compiling it already.
+        let compiled_in = compiled_in.or(waits.then(|| started.elapsed()));
         report_code(python::NAME, compiled_in, progress);
         script.check_memory(&revision.script, revision.memory_limit, revision.slots)?;
         Ok(script)

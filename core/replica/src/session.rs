@@ -103,6 +103,8 @@ fn input_bytes(inputs: &[Tensor]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use crate::testing::{FakeSession, signature};
 
@@ -116,6 +118,31 @@ mod tests {
     #[test]
     fn an_unknown_session_is_not_short() {
         assert!(!timed().is_short(1));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_short_runs_in_the_callers_thread() {
+        let thread_of = |session: Arc<TimedSession>| async move {
+            match session.infer(Vec::new(), ()).await.unwrap_err() {
+                BackendError::Failed { reason, .. } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let session = Arc::new(TimedSession::new(
+            Arc::new(FakeSession::new(signature(), |_| {
+                Err(BackendError::Failed {
+                    model: String::new(),
+                    reason: format!("{:?}", thread::current().id()),
+                })
+            })),
+            "fake".to_owned(),
+        ));
+        let here = format!("{:?}", thread::current().id());
+        assert_ne!(thread_of(Arc::clone(&session)).await, here);
+        session.learn(1, Duration::from_micros(10));
+        assert_eq!(thread_of(Arc::clone(&session)).await, here);
+        session.learn(1, Duration::from_secs(10));
+        assert_ne!(thread_of(session).await, here);
     }
 
     #[test]

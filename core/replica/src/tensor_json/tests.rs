@@ -115,8 +115,11 @@ fn integers_are_checked_against_their_type() {
 
 #[test]
 fn deep_nesting_is_refused_and_not_followed() {
-    let body = format!("{{\"x\": {}", "[".repeat(100_000));
-    assert!(read(&body, &one(TensorType::F32)).is_err());
+    for depth in [MAX_RANK + 1, 100_000] {
+        let body = format!("{{\"x\": {}", "[".repeat(depth));
+        let message = read(&body, &one(TensorType::F32)).unwrap_err();
+        assert!(message.contains("nested deeper than 16"), "{message}");
+    }
 }
 
 #[test]
