@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lusk_domain::{
-    CondaSpec, Docker, DockerPlatform, Environment, PythonSection, RegistryCredentials, Secret,
-    SparkPackage, SparkSection,
+    CondaSpec, Docker, DockerPlatform, Environment, EnvironmentName, EnvironmentRef, PythonSection,
+    RegistryCredentials, Secret, SparkPackage, SparkSection,
 };
 
 use crate::{
-    Place, Source, conda,
+    Checked, EnvironmentChoice, ManifestError, Place, Problem, Source, conda,
     node::{Node, Value, shortened},
     reader::{Reader, Section},
 };
@@ -51,20 +51,59 @@ const SPARK: [&str; 3] = ["repositories", "packages", "precachePackages"];
 const RESERVED: [&str; 2] = ["microsoft", "azureml"];
 
 /// Reads the environment in `of`; file paths in it are relative to `base`.
-pub(crate) fn inline(reader: &mut Reader, of: Section<'_>, base: &Path) -> Option<Environment> {
+pub(crate) fn inline(
+    reader: &mut Reader,
+    of: Section<'_>,
+    base: &Path,
+) -> Option<EnvironmentChoice> {
     if is_reference(of.node) {
         let name = reader.text(of, "name")?;
-        reader.problem(
-            &of.node.place,
-            format!(
-                "`environment` refers to the registered environment `{}`; registered environments come in a later release",
-                shortened(&name)
-            ),
-            Some("write the whole definition under `environment`, or give --environment-directory".to_owned()),
-        );
-        return None;
+        let version = reader.text(of, "version").filter(|text| !text.is_empty());
+        let place = of.node.place_of("name");
+        return reference(reader, place, EnvironmentRef { name, version });
     }
-    Some(whole(reader, of, base))
+    let definition = whole(reader, of, base);
+    Some(EnvironmentChoice::Definition(Box::new(definition)))
+}
+
+/// A registered environment; which ones there are is the node's to say.
+pub(crate) fn reference(
+    reader: &mut Reader,
+    place: &Place,
+    given: EnvironmentRef,
+) -> Option<EnvironmentChoice> {
+    match given.name.parse::<EnvironmentName>() {
+        Ok(_) => Some(EnvironmentChoice::Registered(given)),
+        Err(error) => {
+            let help = "write the whole definition under `environment` under a name of its own, \
+                        or give --environment-directory";
+            reader.problem(place, error.to_string(), Some(help.to_owned()));
+            None
+        }
+    }
+}
+
+/// Reads an environment directory: `azureml_environment.json` and what lies
+/// beside it.
+///
+/// # Errors
+/// Everything that is wrong with its files.
+pub fn environment_directory(folder: &Path) -> Result<Checked<Environment>, ManifestError> {
+    let mut reader = Reader::default();
+    let environment = directory(&mut reader, folder);
+    let checked = reader.finish(environment)?;
+    match checked.value {
+        Some(value) => Ok(Checked {
+            value,
+            notices: checked.notices,
+        }),
+        None => Err(Problem {
+            place: Place::File(folder.display().to_string().into()),
+            message: "is no environment directory".to_owned(),
+            help: None,
+        }
+        .into()),
+    }
 }
 
 /// Only a name, or a name and a version: a registered environment.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use lusk_domain::Environment;
+use lusk_domain::{Environment, EnvironmentRef, RuntimeKind};
 
 use crate::{
-    Checked, ManifestError, Override, Problem, Source, environment, legacy,
+    Checked, ManifestError, Override, Place, Problem, Source, environment, legacy,
     reader::{Reader, Section},
+    runtime,
     script::{self, Folder},
     suggest::nearest,
 };
@@ -20,6 +21,8 @@ pub struct InferenceRequest<'a> {
     pub overrides: &'a [Override],
     /// An environment directory that takes the place of `environment`.
     pub environment_directory: Option<&'a Path>,
+    /// A registered environment that takes the place of `environment`.
+    pub environment_reference: Option<&'a EnvironmentRef>,
     /// The folder that relative paths start from.
     pub directory: &'a Path,
     /// The service's name; an environment made of legacy keys is called after it.
@@ -34,10 +37,21 @@ pub struct InferenceConfig {
     /// The folder that is deployed whole, absolute; without one the script
     /// alone is deployed.
     pub source_directory: Option<PathBuf>,
-    /// What the script needs, conda files read in.
-    pub environment: Environment,
+    /// What the script needs.
+    pub environment: EnvironmentChoice,
+    /// The runtime asked for by name; script and environment tell it when absent.
+    pub runtime: Option<RuntimeKind>,
     /// Free text.
     pub description: Option<String>,
+}
+
+/// What an entry script needs, in full or by name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EnvironmentChoice {
+    /// The whole definition, conda files read in.
+    Definition(Box<Environment>),
+    /// One that the node knows.
+    Registered(EnvironmentRef),
 }
 
 impl InferenceConfig {
@@ -120,31 +134,41 @@ fn from_root(
             Some("add `\"entryScript\": \"score.py\"`, or give --entry-script".to_owned()),
         );
     }
-    legacy::warn(reader, top);
+    let runtime = runtime::asked(top, is_described(top, request));
+    legacy::warn(reader, top, runtime);
     legacy::refuse_beside_environment(reader, top);
     let folder = Folder::of(reader, top, request.directory);
     let given = given_environment(reader, top, &folder, request);
     folder.report(reader);
     let script = script::check(reader, top, &folder);
+    runtime::check(reader, top, runtime);
     // Read in any case, for what is wrong with the legacy keys themselves.
     let legacy = legacy::environment(reader, top, &folder.base, request.service);
     let environment = match given {
-        Given::Nowhere => Some(legacy),
-        Given::Here(environment) => environment.map(|environment| *environment),
+        Given::Nowhere => Some(EnvironmentChoice::Definition(Box::new(legacy))),
+        Given::Here(choice) => choice,
     };
     let description = reader.text(top, "description");
     Some(InferenceConfig {
         script: script?,
         source_directory: folder.given,
         environment: environment?,
+        runtime: runtime.asked(),
         description,
     })
+}
+
+/// Whether the environment is given otherwise than by legacy keys.
+fn is_described(top: Section<'_>, request: InferenceRequest<'_>) -> bool {
+    request.environment_directory.is_some()
+        || request.environment_reference.is_some()
+        || top.get("environment").is_some()
 }
 
 enum Given {
     Nowhere,
     /// Given, and readable if there is one.
-    Here(Option<Box<Environment>>),
+    Here(Option<EnvironmentChoice>),
 }
 
 fn given_environment(
@@ -153,17 +177,21 @@ fn given_environment(
     folder: &Folder,
     request: InferenceRequest<'_>,
 ) -> Given {
+    if let Some(reference) = request.environment_reference {
+        let place = Place::Flag("--environment-name".to_owned());
+        return Given::Here(environment::reference(reader, &place, reference.clone()));
+    }
     if let Some(directory) = request.environment_directory {
         let directory = request.directory.join(directory);
-        return Given::Here(environment::directory(reader, &directory).map(Box::new));
+        let read = environment::directory(reader, &directory);
+        return Given::Here(read.map(Box::new).map(EnvironmentChoice::Definition));
     }
     match top.get("environment") {
         None => Given::Nowhere,
         Some(node) => Given::Here(
             reader
                 .as_section(node, "environment")
-                .and_then(|section| environment::inline(reader, section, &folder.base))
-                .map(Box::new),
+                .and_then(|section| environment::inline(reader, section, &folder.base)),
         ),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     environment::credentials,
     node::{Node, shortened},
     reader::{Reader, Section},
+    runtime::{self, Runtime},
     suggest::nearest,
 };
 
@@ -34,7 +35,6 @@ pub(crate) const KEYS: [(&str, &str); 8] = [
     ("cudaVersion", "use `environment.docker.baseImage`"),
 ];
 
-const RUNTIMES: [&str; 3] = ["python", "spark-py", "python-slim"];
 const CUDA_VERSIONS: [&str; 3] = ["9.0", "9.1", "10.0"];
 
 /// The original's base image for services without a GPU.
@@ -44,8 +44,11 @@ const BASE_IMAGE: &str = "azureml/openmpi4.1.0-ubuntu22.04";
 const GPU_BASE_IMAGE: &str = "azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04";
 
 /// One deprecation warning for each legacy key that says something.
-pub(crate) fn warn(reader: &mut Reader, top: Section<'_>) {
-    for (key, instead) in KEYS {
+pub(crate) fn warn(reader: &mut Reader, top: Section<'_>, runtime: Runtime) {
+    let keys = KEYS
+        .into_iter()
+        .filter(|(key, _)| *key != "runtime" || runtime == Runtime::Legacy);
+    for (key, instead) in keys {
         if let Some(node) = given(top, key) {
             reader.notice(
                 &node.place,
@@ -62,6 +65,7 @@ pub(crate) fn refuse_beside_environment(reader: &mut Reader, top: Section<'_>) {
     let beside: Vec<_> = KEYS
         .iter()
         .filter(|(key, _)| *key != "baseImageRegistry" && given(top, key).is_some())
+        .filter(|(key, _)| *key != "runtime" || runtime::is_legacy_word(top))
         .map(|(key, _)| format!("`{key}`"))
         .collect();
     if let (Some(node), false) = (top.get("environment"), beside.is_empty()) {
@@ -76,7 +80,7 @@ pub(crate) fn refuse_beside_environment(reader: &mut Reader, top: Section<'_>) {
     }
 }
 
-fn given<'a>(top: Section<'a>, key: &str) -> Option<&'a Node> {
+pub(crate) fn given<'a>(top: Section<'a>, key: &str) -> Option<&'a Node> {
     top.get(key).filter(|node| !node.is_blank())
 }
 
@@ -91,7 +95,6 @@ pub(crate) fn environment(
         name: Some(format!("{service}-env")),
         ..Environment::default()
     };
-    runtime(reader, top);
     one_of(reader, top, "cudaVersion", &CUDA_VERSIONS);
     if let Some(spec) = conda_file(reader, top, base) {
         if let Some(node) = top.get("condaFile") {
@@ -120,23 +123,8 @@ pub(crate) fn environment(
     environment
 }
 
-fn runtime(reader: &mut Reader, top: Section<'_>) {
-    let Some(runtime) = one_of(reader, top, "runtime", &RUNTIMES) else {
-        return;
-    };
-    if runtime == "spark-py"
-        && let Some(node) = top.get("runtime")
-    {
-        reader.problem(
-            &node.place,
-            "`runtime`: there is no Spark here, so `spark-py` scripts cannot run",
-            Some("use `python` if the script does not need Spark".to_owned()),
-        );
-    }
-}
-
 /// A text that must be one of `allowed`, case aside.
-fn one_of(
+pub(crate) fn one_of(
     reader: &mut Reader,
     top: Section<'_>,
     key: &str,

@@ -18,13 +18,15 @@ mod legacy;
 mod node;
 mod reader;
 mod report;
+mod runtime;
 mod script;
 mod source;
 mod suggest;
 mod yaml;
 
 pub use deployment::{Deployment, deployment, deployment_update};
-pub use inference::{InferenceConfig, InferenceRequest, inference};
+pub use environment::environment_directory;
+pub use inference::{EnvironmentChoice, InferenceConfig, InferenceRequest, inference};
 pub use node::{Override, Scalar};
 pub use report::{Checked, ManifestError, Notice, Place, Problem};
 pub use source::{MAX_BYTES, Source};

@@ -68,7 +68,7 @@ impl Folder {
 }
 
 /// Kinds of entry script by extension.
-const EXTENSIONS: [&str; 3] = ["py", "wasm", "wat"];
+const EXTENSIONS: [&str; 5] = ["py", "js", "mjs", "wasm", "wat"];
 
 /// Checks the entry script and gives its absolute path.
 pub(crate) fn check(reader: &mut Reader, top: Section<'_>, folder: &Folder) -> Option<PathBuf> {
@@ -83,15 +83,10 @@ pub(crate) fn check(reader: &mut Reader, top: Section<'_>, folder: &Folder) -> O
     let name = Path::new(&text);
     let extension = name.extension().and_then(|e| e.to_str()).unwrap_or("");
     if !EXTENSIONS.contains(&extension) {
-        let later = if matches!(extension, "js" | "mjs") {
-            "; JavaScript comes in a later release"
-        } else {
-            ""
-        };
         reader.problem(
             place,
             format!(
-                "`entryScript`: `{}` must end in .py, .wasm or .wat{later}",
+                "`entryScript`: `{}` must end in .py, .js, .mjs, .wasm or .wat",
                 shortened(&text)
             ),
             None,

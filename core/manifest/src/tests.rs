@@ -238,6 +238,7 @@ proptest! {
             source: Some(&source),
             overrides: &[] as &[Override],
             environment_directory: None,
+            environment_reference: None,
             directory: Path::new("/nonexistent"),
             service: "service",
         });

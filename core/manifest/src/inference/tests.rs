@@ -20,6 +20,8 @@ impl Project {
         write("1st.py", "");
         write("class.py", "");
         write("script.sh", "");
+        write("score.js", "");
+        write("score.mjs", "");
         write("module.wat", "");
         write(
             "conda.yml",
@@ -43,9 +45,14 @@ impl Project {
             source: Some(&Source::new("inferenceconfig.json", text)),
             overrides,
             environment_directory,
+            environment_reference: None,
             directory: self.0.path(),
             service: "digits",
         })
+    }
+
+    fn environment(&self, text: &str) -> Environment {
+        definition(self.read(text).unwrap().value)
     }
 
     /// The report with the folder's path taken out.
@@ -54,6 +61,13 @@ impl Project {
         report(&self.read(text))
             .replace(&folder.display().to_string(), "[folder]")
             .replace(&self.0.path().display().to_string(), "[folder]")
+    }
+}
+
+fn definition(config: InferenceConfig) -> Environment {
+    match config.environment {
+        EnvironmentChoice::Definition(environment) => *environment,
+        EnvironmentChoice::Registered(reference) => panic!("{reference:?}"),
     }
 }
 
@@ -67,7 +81,7 @@ fn a_lone_script_is_deployed_under_its_name() {
     assert_eq!(config.entry_script(), "main.py");
     assert_eq!(config.top_folder(), None);
     assert_eq!(config.description.as_deref(), Some("d"));
-    assert_eq!(config.environment.name.as_deref(), Some("digits-env"));
+    assert_eq!(definition(config).name.as_deref(), Some("digits-env"));
 }
 
 #[test]
@@ -104,7 +118,7 @@ fn an_inline_environment_is_read_whole() {
   }
 }"#;
     assert_eq!(project.report(text), "");
-    let environment = project.read(text).unwrap().value.environment;
+    let environment = project.environment(text);
     assert_eq!(environment.version.as_deref(), Some("3"));
     assert_eq!(environment.environment_variables["WORKER_COUNT"], "1");
     assert_eq!(environment.environment_variables["FLAG"], "true");
@@ -144,12 +158,12 @@ fn the_checks_come_in_the_order_of_the_original() {
     warning: inferenceconfig.json line 9: the conda dependencies lack `azureml-defaults`, which Azure needs to serve (lusk does not)
     error: inferenceconfig.json line 1: `entryScript` is missing
      help: add `"entryScript": "score.py"`, or give --entry-script
-    error: inferenceconfig.json line 6: `environment` cannot be given together with `runtime`, `condaFile`, `cudaVersion`
+    error: inferenceconfig.json line 6: `environment` cannot be given together with `condaFile`, `cudaVersion`
      help: move their meaning into `environment` and remove them
     error: inferenceconfig.json line 9: `environment.python.condaDependencies.dependencies[1]`: expected a package or a mapping with `pip`, found the number 3
     error: inferenceconfig.json line 8: `environment.docker`: `baseImage` and `baseDockerfile` are given, at most one of them can be
     error: inferenceconfig.json line 2: `sourceDirectory`: `none` does not exist
-    error: inferenceconfig.json line 3: `runtime`: unknown value `java`, expected one of python, spark-py, python-slim
+    error: inferenceconfig.json line 3: `runtime`: unknown value `java`, expected one of python, process, javascript, wasm, spark-py, python-slim
     error: inferenceconfig.json line 4: `cudaVersion`: unknown value `12`, expected one of 9.0, 9.1, 10.0
     error: inferenceconfig.json line 5: `condaFile`: [folder]/none/missing.yml: no such file
     "#);
@@ -164,20 +178,19 @@ fn scripts_that_cannot_be_imported_are_refused() {
         "script.sh",
         "1st.py",
         "class.py",
-        "score.js",
+        "missing.js",
     ];
     let reports = scripts.map(|script| project.report(&format!(r#"{{"entryScript":"{script}"}}"#)));
     insta::assert_snapshot!(reports.concat(), @r"
     error: inferenceconfig.json line 1: `entryScript`: `missing.py` does not exist
     error: inferenceconfig.json line 1: `entryScript`: `src` is a folder
-    error: inferenceconfig.json line 1: `entryScript`: `src` must end in .py, .wasm or .wat
-    error: inferenceconfig.json line 1: `entryScript`: `script.sh` must end in .py, .wasm or .wat
+    error: inferenceconfig.json line 1: `entryScript`: `src` must end in .py, .js, .mjs, .wasm or .wat
+    error: inferenceconfig.json line 1: `entryScript`: `script.sh` must end in .py, .js, .mjs, .wasm or .wat
     error: inferenceconfig.json line 1: `entryScript`: `1st` is not a Python identifier, so the script cannot be imported
      help: use letters, digits and _, not a digit first
     error: inferenceconfig.json line 1: `entryScript`: `class` is a Python keyword, so the script cannot be imported
      help: use letters, digits and _, not a digit first
-    error: inferenceconfig.json line 1: `entryScript`: `score.js` does not exist
-    error: inferenceconfig.json line 1: `entryScript`: `score.js` must end in .py, .wasm or .wat; JavaScript comes in a later release
+    error: inferenceconfig.json line 1: `entryScript`: `missing.js` does not exist
     ");
     assert_eq!(project.report(r#"{"entryScript":"module.wat"}"#), "");
 }
@@ -223,7 +236,7 @@ fn legacy_keys_become_an_environment() {
     warning: inferenceconfig.json line 9: `cudaVersion` is deprecated
        help: use `environment.docker.baseImage`
     ");
-    let environment = project.read(text).unwrap().value.environment;
+    let environment = project.environment(text);
     assert_eq!(environment.name.as_deref(), Some("digits-env"));
     assert_eq!(
         environment.inferencing_stack_version.as_deref(),
@@ -245,27 +258,137 @@ fn a_gpu_gets_the_base_image_of_the_original() {
         .read(r#"{"entryScript":"score.py","enableGpu":true}"#)
         .unwrap()
         .value;
-    let image = config.environment.docker.base_image.unwrap();
+    let image = definition(config).docker.base_image.unwrap();
     assert_eq!(image, "azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04");
 }
 
 #[test]
-fn a_reference_to_a_registered_environment_is_for_later() {
+fn a_name_alone_refers_to_a_registered_environment() {
     let project = Project::new();
+    let read = |environment: &str| {
+        let text = format!(r#"{{"entryScript":"score.py","environment":{environment}}}"#);
+        project.read(&text).unwrap().value.environment
+    };
+    let reference = |name: &str, version: Option<&str>| {
+        EnvironmentChoice::Registered(EnvironmentRef {
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+        })
+    };
+    let seen = read(r#"{"name":"e1","version":2}"#);
+    assert_eq!(seen, reference("e1", Some("2")));
+    let seen = read(r#"{"name":"e1","version":null}"#);
+    assert_eq!(seen, reference("e1", None));
     insta::assert_snapshot!(
-        project.report(r#"{"entryScript":"score.py","environment":{"name":"e1","version":"2"}}"#),
+        project.report(r#"{"entryScript":"score.py","environment":{"name":"AzureML-sklearn"}}"#),
         @r"
-    error: inferenceconfig.json line 1: `environment` refers to the registered environment `e1`; registered environments come in a later release
-     help: write the whole definition under `environment`, or give --environment-directory
+    error: inferenceconfig.json line 1: `AzureML-sklearn` is not a environment name: 1 to 255 characters of letters, digits, - . and _, a letter or digit first; names that begin with Microsoft or AzureML belong to curated environments
+     help: write the whole definition under `environment` under a name of its own, or give --environment-directory
     "
     );
+}
+
+#[test]
+fn a_flag_names_a_registered_environment_over_the_file() {
+    let project = Project::new();
+    let named = EnvironmentRef {
+        name: "e1".to_owned(),
+        version: None,
+    };
+    let config = inference(InferenceRequest {
+        source: Some(&Source::new("i.json", r#"{"entryScript":"score.py"}"#)),
+        overrides: &[],
+        environment_directory: None,
+        environment_reference: Some(&named),
+        directory: project.0.path(),
+        service: "digits",
+    })
+    .unwrap()
+    .value;
+    assert_eq!(config.environment, EnvironmentChoice::Registered(named));
+}
+
+#[test]
+fn a_runtime_is_asked_for_beside_the_environment() {
+    let project = Project::new();
+    let read = |script: &str, rest: &str| {
+        let text = format!(r#"{{"entryScript":"{script}"{rest}}}"#);
+        assert_eq!(project.report(&text), "", "{text}");
+        project.read(&text).unwrap().value.runtime
+    };
+    let environment = r#","environment":{"name":"e"}"#;
+    for (word, kind) in [
+        ("python", RuntimeKind::Python),
+        ("Process", RuntimeKind::Process),
+    ] {
+        let rest = format!(r#"{environment},"runtime":"{word}""#);
+        assert_eq!(read("score.py", &rest), Some(kind));
+    }
+    assert_eq!(
+        read("score.mjs", r#","runtime":"javascript""#),
+        Some(RuntimeKind::Javascript)
+    );
+    assert_eq!(
+        read("module.wat", r#","runtime":"wasm""#),
+        Some(RuntimeKind::Wasm)
+    );
+    assert_eq!(read("score.js", environment), None);
+}
+
+#[test]
+fn legacy_runtimes_keep_their_meaning() {
+    let project = Project::new();
+    let legacy = r#"{"entryScript":"score.py","runtime":"python","condaFile":"conda.yml"}"#;
+    assert_eq!(project.read(legacy).unwrap().value.runtime, None);
+    let text = r#"{"entryScript":"score.py","runtime":"python-slim",
+ "environment":{"name":"e"}}"#;
+    let wrong = r#"{"entryScript":"module.wat","runtime":"process"}"#;
+    insta::assert_snapshot!(project.report(text) + &project.report(wrong), @r"
+    warning: inferenceconfig.json line 1: `runtime` is deprecated
+       help: leave it out: Python is the default
+    error: inferenceconfig.json line 2: `environment` cannot be given together with `runtime`
+     help: move their meaning into `environment` and remove them
+    error: inferenceconfig.json line 1: `runtime`: `process` runs scripts that end in .py, not `module.wat`
+     help: leave `runtime` out: the script tells it
+    ");
+}
+
+#[test]
+fn unknown_keys_of_a_conda_file_are_warnings_with_their_line() {
+    let project = Project::new();
+    fs::write(
+        project.0.path().join("conda.yml"),
+        "name: e\nchanels: [conda-forge]\ndependencies:\n- pip:\n  - azureml-defaults\n  pipp: []\n",
+    )
+    .unwrap();
+    let text = r#"{"entryScript":"score.py","environment":{"name":"e","python":{"condaDependenciesFile":"conda.yml"}}}"#;
+    insta::assert_snapshot!(project.report(text), @r"
+    warning: [folder]/conda.yml line 2: unknown key `chanels`, ignored as Azure does
+       help: did you mean `channels`?
+    warning: [folder]/conda.yml line 6: unknown key `dependencies[0].pipp`, ignored as Azure does
+       help: did you mean `pip`?
+    ");
+}
+
+#[test]
+fn an_environment_directory_is_read_alone() {
+    let project = Project::new();
+    let folder = project.0.path().join("env");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("azureml_environment.json");
+    let error = crate::environment_directory(&folder).unwrap_err();
+    assert!(error.to_string().ends_with("no such file"), "{error}");
+    fs::write(&file, r#"{"name":"e","colour":1}"#).unwrap();
+    let checked = crate::environment_directory(&folder).unwrap();
+    assert_eq!(checked.value.name.as_deref(), Some("e"));
+    assert_eq!(checked.notices.len(), 1);
 }
 
 #[test]
 fn a_conda_file_named_by_path_is_read_in() {
     let project = Project::new();
     let text = r#"{"entryScript":"score.py","environment":{"name":"e","python":{"condaDependenciesFile":"conda.yml"}}}"#;
-    let environment = project.read(text).unwrap().value.environment;
+    let environment = project.environment(text);
     assert_eq!(
         environment
             .python
@@ -306,13 +429,14 @@ fn an_environment_directory_takes_the_place_of_the_key() {
         .read_with(r#"{"entryScript":"score.py"}"#, &[], Some(Path::new("env")))
         .unwrap()
         .value;
-    assert_eq!(config.environment.name.as_deref(), Some("from-folder"));
+    let environment = definition(config);
+    assert_eq!(environment.name.as_deref(), Some("from-folder"));
     assert_eq!(
-        config.environment.docker.base_dockerfile.as_deref(),
+        environment.docker.base_dockerfile.as_deref(),
         Some("FROM y\n")
     );
-    assert_eq!(config.environment.docker.base_image, None);
-    assert!(config.environment.python.conda_dependencies.is_some());
+    assert_eq!(environment.docker.base_image, None);
+    assert!(environment.python.conda_dependencies.is_some());
 }
 
 #[test]
@@ -334,6 +458,7 @@ fn flags_alone_make_a_config() {
         source: None,
         overrides: &flags,
         environment_directory: None,
+        environment_reference: None,
         directory: project.0.path(),
         service: "digits",
     })
