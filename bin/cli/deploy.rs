@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lusk_domain::EnvironmentRef;
 use lusk_manifest::{Override, Scalar};
 
 use super::Label;
@@ -91,7 +92,7 @@ pub(crate) struct ScriptArgs {
     /// Inference config: JSON or YAML
     #[arg(long, visible_alias = "ic", value_name = "FILE")]
     pub(crate) inference_config_file: Option<PathBuf>,
-    /// Entry script: .py, .wasm or .wat
+    /// Entry script: .py, .js, .mjs, .wasm or .wat
     #[arg(long, visible_alias = "es", value_name = "PATH")]
     pub(crate) entry_script: Option<String>,
     /// Folder that is deployed whole; the script's path starts there
@@ -100,17 +101,29 @@ pub(crate) struct ScriptArgs {
     /// Folder with azureml_environment.json
     #[arg(long, visible_alias = "ed", value_name = "DIR")]
     pub(crate) environment_directory: Option<PathBuf>,
-    /// A registered environment; these come in a later release
-    #[arg(short, long, value_name = "NAME", hide_short_help = true)]
+    /// A registered environment, in place of the config's
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        conflicts_with = "environment_directory"
+    )]
     pub(crate) environment_name: Option<String>,
-    /// Version of the registered environment
+    /// Version of the registered environment [default: the newest]
     #[arg(
         long,
         visible_alias = "ev",
         value_name = "VERSION",
-        hide_short_help = true
+        requires = "environment_name"
     )]
     pub(crate) environment_version: Option<String>,
+    /// What runs the script: python (the sandbox), process, javascript or wasm
+    /// [default: script and environment tell it]
+    #[arg(long, visible_alias = "rt", value_name = "RUNTIME")]
+    pub(crate) runtime: Option<String>,
+    /// Port on which the script of a local service waits for a debugger
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) debug_port: Option<u16>,
     /// Deprecated: conda definition
     #[arg(
         long,
@@ -119,14 +132,6 @@ pub(crate) struct ScriptArgs {
         hide_short_help = true
     )]
     pub(crate) conda_file: Option<String>,
-    /// Deprecated: python or python-slim
-    #[arg(
-        long,
-        visible_alias = "rt",
-        value_name = "RUNTIME",
-        hide_short_help = true
-    )]
-    pub(crate) runtime: Option<String>,
     /// Deprecated: file with Dockerfile lines
     #[arg(
         long,
@@ -173,11 +178,20 @@ pub(crate) struct ScriptArgs {
 }
 
 impl ScriptArgs {
+    /// The registered environment that the flags name.
+    pub(crate) fn environment_reference(&self) -> Option<EnvironmentRef> {
+        Some(EnvironmentRef {
+            name: self.environment_name.clone()?,
+            version: self.environment_version.clone(),
+        })
+    }
+
     /// Whether anything asks for an entry script.
     pub(crate) fn is_given(&self) -> bool {
         self.inference_config_file.is_some()
             || self.environment_directory.is_some()
             || self.environment_name.is_some()
+            || self.debug_port.is_some()
             || !self.overrides().is_empty()
     }
 

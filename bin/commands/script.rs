@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lusk_control::snapshot::pack;
 use lusk_manifest::{
-    Checked, InferenceConfig, InferenceRequest, ManifestError, Place, Problem, Source, inference,
+    Checked, EnvironmentChoice, InferenceConfig, InferenceRequest, ManifestError, Source, inference,
 };
 use serde_json::{Value, json};
 
@@ -24,24 +24,12 @@ pub(crate) fn read(
     if !args.is_given() {
         return Ok(None);
     }
-    if let Some(name) = &args.environment_name {
-        return Err(Problem {
-            place: Place::Flag("--environment-name".to_owned()),
-            message: format!(
-                "`{name}` would be a registered environment; these come in a later release"
-            ),
-            help: Some(
-                "write the definition into the inference config, or give --environment-directory"
-                    .to_owned(),
-            ),
-        }
-        .into());
-    }
     let source = source(args.inference_config_file.as_deref(), directory)?;
     inference(InferenceRequest {
         source: source.as_ref(),
         overrides: &args.overrides(),
         environment_directory: args.environment_directory.as_deref(),
+        environment_reference: args.environment_reference().as_ref(),
         directory,
         service,
     })
@@ -68,7 +56,11 @@ pub(crate) fn source(
 ///
 /// # Errors
 /// The folder cannot be packed, or the node refused the archive.
-pub(crate) async fn send(session: &Session, config: &InferenceConfig) -> anyhow::Result<Value> {
+pub(crate) async fn send(
+    session: &Session,
+    args: &ScriptArgs,
+    config: &InferenceConfig,
+) -> anyhow::Result<Value> {
     let top = config.top_folder();
     let packed = match (&config.source_directory, config.script.parent()) {
         (Some(folder), _) => pack(folder, top.as_deref(), None)?,
@@ -93,7 +85,7 @@ pub(crate) async fn send(session: &Session, config: &InferenceConfig) -> anyhow:
             packed.ignored
         ),
     );
-    Ok(json!({
+    let mut image = json!({
         "driverProgram": config.entry_script(),
         "sourceDirectory": top,
         "assets": [{
@@ -104,6 +96,14 @@ pub(crate) async fn send(session: &Session, config: &InferenceConfig) -> anyhow:
             "files": snapshot.files,
             "bytes": snapshot.bytes,
         }],
-        "environment": config.environment,
-    }))
+        "runtime": config.runtime,
+        "debugPort": args.debug_port,
+    });
+    match &config.environment {
+        EnvironmentChoice::Definition(environment) => image["environment"] = json!(environment),
+        EnvironmentChoice::Registered(reference) => {
+            image["environmentReference"] = json!(reference);
+        }
+    }
+    Ok(image)
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session, args: &ServiceReloadArgs) -> anyhow::
     if !session.is_quiet {
         render::notices(&config.notices);
     }
-    let image = script::send(session, &config.value).await?;
+    let image = script::send(session, &args.script, &config.value).await?;
     let sent = session
         .client()
         .send(Method::POST, &path(name.as_str(), "/reload"), Some(&image))

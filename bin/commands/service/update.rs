@@ -139,7 +139,7 @@ async fn image(
         None
     };
     if let Some(config) = script {
-        let mut image = script::send(session, config).await?;
+        let mut image = script::send(session, &args.script, config).await?;
         if let Some(ids) = ids {
             image["modelIds"] = json!(ids);
         }

@@ -2,7 +2,7 @@
 //! operation, is the operation's [`Failure`].
 
 use lusk_contract::{BlobError, RecordError};
-use lusk_domain::{Failure, FailureCode, ModelError, ModelId, ServiceName, Violation};
+use lusk_domain::{EnvironmentName, Failure, FailureCode, ModelError, ModelId, ServiceName, Violation};
 use uuid::Uuid;
 
 /// Why a call was refused; nothing was changed.
@@ -43,6 +43,16 @@ pub enum ControlError {
         /// Who uses it.
         users: Vec<ServiceName>,
     },
+    /// The version is taken by another definition.
+    #[error(
+        "environment `{name}` version `{version}` is registered with another definition; versions never change, give another one or none"
+    )]
+    EnvironmentExists {
+        /// The name.
+        name: EnvironmentName,
+        /// The version.
+        version: String,
+    },
     /// A rule of models.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -72,7 +82,9 @@ impl ControlError {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::NoService(_) | Self::NoModel(_) => FailureCode::NotFound,
-            Self::Exists(_) | Self::Busy { .. } => FailureCode::Conflict,
+            Self::Exists(_) | Self::Busy { .. } | Self::EnvironmentExists { .. } => {
+                FailureCode::Conflict
+            }
             Self::Invalid { .. } | Self::Model(_) => FailureCode::BadRequest,
             Self::ModelInUse { .. } => FailureCode::DeletionRequired,
             Self::DiskFull | Self::Storage(_) => FailureCode::StorageFailed,
@@ -114,6 +126,9 @@ impl From<RecordError> for ControlError {
             RecordError::ModelInUse { model, users } => Self::ModelInUse { model, users },
             RecordError::Model(error) => Self::Model(error),
             RecordError::NoBlob { .. } => Self::invalid("files", error.to_string()),
+            RecordError::EnvironmentExists { name, version } => {
+                Self::EnvironmentExists { name, version }
+            }
             RecordError::DiskFull => Self::DiskFull,
             RecordError::Engine(cause) => Self::Storage(cause),
             other => Self::Storage(other.to_string()),
