@@ -48,6 +48,16 @@
 //!   (`plain`, `schema` or `raw`), and `input` and `output` as Swagger 2 schemas
 //!   with the samples as their `example`. It does not call the script.
 
+//!
+//! # The native runner
+//!
+//! [`NATIVE_FILES`] run the same scripts in a Python of the machine; what they
+//! expect of their parent is in `process/lusk_native/channel.py`.
+
+mod native;
+
+pub use native::NATIVE_FILES;
+
 /// The component, zstd-compressed.
 pub const COMPONENT_ZST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runner.wasm.zst"));
 

@@ -26,8 +26,12 @@ _WAY_OUT = (
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _OWN_FILES = tuple(
-    os.path.join(_OWN_FOLDER, name) for name in ("lusk_app.py", "lusk_runner" + os.sep)
+    os.path.join(_OWN_FOLDER, name)
+    for name in ("lusk_app.py", "lusk_native" + os.sep, "lusk_runner" + os.sep)
 )
+
+# What to say about a package that is not there; the native runner has its own answer.
+hint_for_package = None
 
 
 def render(error):
@@ -63,7 +67,7 @@ def _prune(told, seen):
     told.stack[:] = kept
     _prune(told.__cause__, seen)
     _prune(told.__context__, seen)
-    for inner in told.exceptions or ():
+    for inner in getattr(told, "exceptions", None) or ():
         _prune(inner, seen)
 
 
@@ -75,6 +79,8 @@ def _hint(error):
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
     package = error.name.partition(".")[0]
+    if hint_for_package is not None:
+        return hint_for_package(package)
     if package in NATIVE_PACKAGES:
         return f"`{package}` needs native code, which the sandbox cannot load; {_WAY_OUT}"
     if package in CARRIED_PACKAGES:

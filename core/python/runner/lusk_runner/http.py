@@ -196,9 +196,9 @@ class Response:
 
     def set_data(self, value):
         """Replaces the body by text, bytes, or an iterable of both."""
-        if isinstance(value, str | bytes):
+        if isinstance(value, (str, bytes)):
             self._body = value
-        elif isinstance(value, bytearray | memoryview):
+        elif isinstance(value, (bytearray, memoryview)):
             self._body = bytes(value)
         elif isinstance(value, Iterable) and not isinstance(value, Mapping):
             self._body = b"".join(_bytes(part) for part in value)

@@ -153,12 +153,25 @@ def _json_or_text(text):
 def _reply(result):
     if isinstance(result, Response):
         return _own_reply(result)
+    if _is_foreign_response(result):
+        return _own_reply(_taken_over(result))
     try:
         body = json.dumps({} if result is None else result)
     except BaseException as error:
         _log_result(result, error)
         return _refusal(500, "an internal error occurred while the result was written")
     return Reply(200, _JSON_HEADERS, body)
+
+
+def _is_foreign_response(result):
+    """Whether it is Flask's response, or one that is made like it."""
+    return hasattr(result, "status_code") and callable(getattr(result, "get_data", None))
+
+
+def _taken_over(result):
+    taken = Response(result.get_data(), result.status_code)
+    taken.headers = Headers(result.headers.items())
+    return taken
 
 
 def _own_reply(response):

@@ -15,7 +15,8 @@ _CONTROL_PLANE = frozenset(
 def __getattr__(name):
     if name in _CONTROL_PLANE:
         raise NotImplementedError(
-            f"azureml.core.{name} speaks with the control plane, which a script in the sandbox "
-            "cannot reach; use the admin API from outside, or the `process` runtime"
+            f"azureml.core.{name} speaks with the control plane, which the azureml that lusk "
+            "carries does not; use the admin API from outside, or the real azureml-core in an "
+            "environment of the `process` runtime"
         )
     raise AttributeError(f"module 'azureml.core' has no attribute {name!r}")

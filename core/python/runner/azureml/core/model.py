@@ -14,7 +14,7 @@ class Model:
 
     def __init__(self, *_arguments, **_options):
         raise NotImplementedError(
-            "a script in the sandbox cannot reach the model registry; "
+            "the azureml that lusk carries does not reach the model registry; "
             "deploy the service with the model and use Model.get_model_path(name)"
         )
 

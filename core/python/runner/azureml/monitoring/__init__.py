@@ -1,4 +1,4 @@
-"""Data collection's interface; inside the sandbox nothing is stored yet."""
+"""Data collection's interface; nothing is stored yet."""
 
 import datetime
 import os
@@ -45,7 +45,7 @@ class ModelDataCollector:
         hourly = os.environ.get("AML_MODEL_DC_BOUNDARY", "").lower() == "hour"
         return {
             "$aml_dc_correlation_id": identity,
-            "$aml_dc_scoring_timestamp": datetime.datetime.now(datetime.UTC).isoformat(),
+            "$aml_dc_scoring_timestamp": datetime.datetime.now(datetime.timezone.utc).isoformat(),
             "$aml_dc_boundary": 60 if hourly else 1440,
             "$aml_workspace": self.workspace,
             "$aml_service_name": self.webservice_name,
@@ -65,4 +65,4 @@ def _tell_once():
     global _told
     if not _told:
         _told = True
-        print("data collection: the sandbox does not store collected data; collect() goes on")
+        print("data collection: lusk does not store collected data; collect() goes on")

@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import re
+import sys
 
 from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
 
@@ -57,13 +58,23 @@ def _read_date(text):
 
 def _read_date_time(text):
     # The sample in the swagger document has a space before the zone.
-    return datetime.datetime.fromisoformat(_ZONE.sub(r"\1", text))
+    return datetime.datetime.fromisoformat(_iso(text))
 
 
 def _read_time(text):
     if "-" in text[:5]:
         return _read_date_time(text).timetz()
-    return datetime.time.fromisoformat(_ZONE.sub(r"\1", text))
+    return datetime.time.fromisoformat(_iso(text))
+
+
+def _iso(text):
+    """`text` as `fromisoformat` takes it, which wants it exact before Python 3.11."""
+    text = _ZONE.sub(r"\1", text)
+    if sys.version_info >= (3, 11):
+        return text
+    text = re.sub(r"Z$", "+00:00", text)
+    text = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text) if ":" in text else text
+    return re.sub(r"\.(\d+)", lambda found: f".{found[1]:0<6.6}", text)
 
 
 def _read_bytes(text):
@@ -125,7 +136,7 @@ def _describe_time(sample):
 
 
 def _zoned(sample):
-    return sample if sample.tzinfo is not None else sample.replace(tzinfo=datetime.UTC)
+    return sample if sample.tzinfo is not None else sample.replace(tzinfo=datetime.timezone.utc)
 
 
 def _text(form, example):
