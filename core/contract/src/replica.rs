@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use lusk_domain::{Digest, FailureDetail, ModelId, RuntimeKind, ServiceName, Step, StepOutcome};
 use serde_json::Value;
 
-use crate::{ScoreReply, ScoreRequest, ScriptError, ServiceLog};
+use crate::{ImageFiles, ScoreReply, ScoreRequest, ScriptError, ServiceLog};
 
 /// A model as a replica sees it.
 #[derive(Debug, Clone)]
@@ -24,8 +24,10 @@ pub struct Revision {
     pub service: ServiceName,
     /// Its revision number.
     pub number: u64,
-    /// How the script is executed.
+    /// How the script is executed; known for good.
     pub runtime: RuntimeKind,
+    /// What the environment's image gives; none for runtimes without an image.
+    pub image: Option<Arc<ImageFiles>>,
     /// Folder that becomes `/var/azureml-app`, read-only: the unpacked snapshot
     /// and `azureml-models/`.
     pub app_root: PathBuf,
@@ -40,6 +42,10 @@ pub struct Revision {
     pub memory_limit: u64,
     /// Requests one replica runs at a time.
     pub slots: usize,
+    /// Cores one replica may use at most; no bound when absent.
+    pub cpu_limit: Option<f64>,
+    /// Port on which a [`RuntimeKind::Process`] script waits for a debugger.
+    pub debug_port: Option<u16>,
     /// Where stdout and stderr go.
     pub log: Arc<dyn ServiceLog>,
 }
@@ -97,6 +103,8 @@ pub enum StartErrorKind {
     InvalidScript,
     /// A model is malformed or needs what no backend has.
     ModelNotSupported,
+    /// The interpreter, or a variable of the environment, cannot be used.
+    EnvironmentNotUsable,
     /// Memory limit too small to start.
     OutOfMemory,
     /// A fault of the host.

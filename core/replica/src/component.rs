@@ -165,17 +165,29 @@ impl EntryFunctions {
 }
 
 fn reply(response: Response) -> Result<ScoreReply, ScriptError> {
-    let status = StatusCode::from_u16(response.status)
+    let body = match response.body {
+        Payload::Text(text) => Bytes::from(text),
+        Payload::Bytes(bytes) => Bytes::from(bytes),
+    };
+    reply_of(response.status, response.headers, body)
+}
+
+/// A reply as a script's server side gave it, if it can be one.
+pub(crate) fn reply_of(
+    status: u16,
+    lines: Vec<(String, String)>,
+    body: Bytes,
+) -> Result<ScoreReply, ScriptError> {
+    let status = StatusCode::from_u16(status)
         .ok()
-        .filter(|_| (200..=599).contains(&response.status))
+        .filter(|_| (200..=599).contains(&status))
         .ok_or_else(|| {
             ScriptError::Raised(format!(
-                "the entry script answered with the status {}, which is not in 200..=599",
-                response.status
+                "the entry script answered with the status {status}, which is not in 200..=599"
             ))
         })?;
-    let mut headers = HeaderMap::with_capacity(response.headers.len() + 1);
-    for (name, value) in response.headers {
+    let mut headers = HeaderMap::with_capacity(lines.len() + 1);
+    for (name, value) in lines {
         headers.append(header_name(&name)?, header_value(&name, value)?);
     }
     if !headers.contains_key(CONTENT_TYPE) {
@@ -189,10 +201,7 @@ fn reply(response: Response) -> Result<ScoreReply, ScriptError> {
     Ok(ScoreReply {
         status,
         headers,
-        body: match response.body {
-            Payload::Text(text) => Bytes::from(text),
-            Payload::Bytes(bytes) => Bytes::from(bytes),
-        },
+        body,
         run_time: None,
         function_failed,
     })

@@ -210,7 +210,7 @@ fn did_not_start(
 
 /// The error that a script's start ended with. Runners of script languages
 /// begin their text with the original's word for it.
-fn init_failed(name: &str, text: &str) -> StartError {
+pub(crate) fn init_failed(name: &str, text: &str) -> StartError {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let kinds = [
         (

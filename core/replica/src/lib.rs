@@ -27,6 +27,7 @@ mod nn;
 mod no_code;
 mod output;
 mod pool;
+mod process;
 mod python;
 mod query;
 mod sandbox;

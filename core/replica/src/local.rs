@@ -10,7 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use lusk_contract::{
-    Backend, Progress, Replica, ReplicaHost, ReplicaPlan, Revision, StartError, StartErrorKind,
+    Backend, OutputFolder, Outputs, Progress, Replica, ReplicaHost, ReplicaPlan, Revision,
+    StartError, StartErrorKind,
 };
 use lusk_domain::{FailureDetail, RuntimeKind, Step, StepOutcome};
 use wasmtime::Engine;
@@ -24,6 +25,7 @@ use crate::{
     folder::{self, Folders},
     models::{self, Models},
     no_code::TensorReplica,
+    process::{PreparedProcess, Processes},
     python::{self, PythonRunner},
     sandbox::{Blueprint, SandboxReplica},
     script::{Linkers, Script, internal, invalid_script},
@@ -42,6 +44,8 @@ pub struct LocalHostOptions {
     pub backends: Vec<Arc<dyn Backend>>,
     /// Where large scripts are compiled.
     pub compile: CompileIn,
+    /// Keeps what scripts write to `./outputs`.
+    pub outputs: Arc<dyn Outputs>,
 }
 
 /// Why the host could not be made.
@@ -68,6 +72,7 @@ struct Prepared {
 enum Body {
     Script(Arc<Script>),
     Tensors(Arc<TimedSession>),
+    Process(PreparedProcess),
 }
 
 /// A revision that was prepared; forgotten when nobody holds the revision.
@@ -89,6 +94,8 @@ pub struct LocalHost {
     python: PythonRunner,
     backends: Vec<Arc<dyn Backend>>,
     folders: Arc<Folders>,
+    outputs: Arc<dyn Outputs>,
+    processes: Processes,
     /// By the revision's address, which stays taken as long as the entry's
     /// weak reference is there.
     entries: Entries,
@@ -110,7 +117,9 @@ impl LocalHost {
             options.compile,
         )?;
         let entries = Entries::default();
-        let folders = Folders::new(options.tmp_dir);
+        let folders = Folders::new(options.tmp_dir.clone());
+        let processes = Processes::new(options.tmp_dir, Arc::clone(&folders))
+            .map_err(LocalHostError::Thread)?;
         let ticker = Repeater::start("lusk-epoch", TICK, {
             let engine = engine.clone();
             move || engine.increment_epoch()
@@ -131,6 +140,8 @@ impl LocalHost {
             python: PythonRunner::carried(),
             backends: options.backends,
             folders,
+            outputs: options.outputs,
+            processes,
             entries,
             _threads: [ticker, keeper],
         }))
@@ -151,6 +162,13 @@ impl LocalHost {
             RuntimeKind::Python => {
                 models::load_all(&models, progress).await;
                 Body::Script(self.python_script(revision, progress).await?)
+            }
+            RuntimeKind::Process => {
+                Body::Process(self.processes.prepare(revision, progress).await?)
+            }
+            RuntimeKind::Javascript => {
+                let runtime = revision.runtime.as_str();
+                return Err(internal(format!("runtime `{runtime}` is not there yet")));
             }
         };
         Ok(Arc::new(Prepared { models, body }))
@@ -226,6 +244,22 @@ impl LocalHost {
         Ok(script)
     }
 
+    /// The folder that a replica has as `./outputs`.
+    async fn outputs(
+        &self,
+        revision: &Revision,
+        number: u32,
+    ) -> Result<Arc<dyn OutputFolder>, StartError> {
+        let outputs = Arc::clone(&self.outputs);
+        let (service, revision) = (revision.service.clone(), revision.number);
+        run_blocking(move || {
+            outputs
+                .open(&service, revision, number)
+                .map_err(|error| internal(format!("the folder `outputs` cannot be made: {error}")))
+        })
+        .await
+    }
+
     fn find(&self, revision: &Arc<Revision>) -> Option<Arc<Prepared>> {
         let entries = lock(&self.entries);
         let entry = entries.get(&address(revision))?;
@@ -271,7 +305,14 @@ impl ReplicaHost for LocalHost {
                 number,
                 Arc::clone(session),
             ))),
+            Body::Process(process) => {
+                let outputs = self.outputs(&revision, number).await?;
+                let process = process.clone();
+                let replica = self.processes.start(process, revision, number, outputs);
+                Ok(Arc::new(replica.await?))
+            }
             Body::Script(script) => {
+                let outputs = self.outputs(&revision, number).await?;
                 let blueprint = Blueprint {
                     engine: self.engine.clone(),
                     script: Arc::clone(script),
@@ -281,6 +322,7 @@ impl ReplicaHost for LocalHost {
                         models: Arc::clone(&prepared.models),
                         budget: Budget::new(revision.memory_limit),
                         folders: Arc::clone(&self.folders),
+                        outputs,
                         revision,
                     },
                 };

@@ -79,7 +79,8 @@ impl LineWriter {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, bytes: &[u8]) {
+    /// Takes the next bytes of the stream.
+    pub(crate) fn push(&self, bytes: &[u8]) {
         let mut lines = self.lines();
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

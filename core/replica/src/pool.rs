@@ -65,6 +65,13 @@ impl<I> Pool<I> {
         self.changed.notify_one();
     }
 
+    /// Takes one out that will not be lent any more.
+    pub(crate) fn remove(&self, chosen: impl Fn(&I) -> bool) -> Option<I> {
+        let mut state = self.state();
+        let at = state.idle.iter().position(chosen)?;
+        Some(state.idle.remove(at))
+    }
+
     /// Says whether instances can be made.
     pub(crate) fn set_broken(&self, reason: Option<String>) {
         self.state().broken = reason;

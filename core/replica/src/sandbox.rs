@@ -262,7 +262,12 @@ async fn ask_schema(instance: &mut Instance) -> Result<ScriptSchema, StartError>
             )));
         }
     };
-    let told: ToldSchema = serde_json::from_slice(&reply.body)
+    read_schema(&reply.body)
+}
+
+/// What a runner says of its script's schema.
+pub(crate) fn read_schema(told: &[u8]) -> Result<ScriptSchema, StartError> {
+    let told: ToldSchema = serde_json::from_slice(told)
         .map_err(|error| internal(format!("the script's schema is not readable: {error}")))?;
     Ok(ScriptSchema {
         kind: match told.kind.as_str() {

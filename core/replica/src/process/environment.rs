@@ -1,0 +1,97 @@
+//! The environment variables of a worker.
+//!
+//! Made from nothing: what the node itself was given (its token, the
+//! credentials of registries and stores) is none of a script's business.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+use lusk_contract::Revision;
+
+/// The variable that marks all processes of one worker.
+pub(super) const MARK: &str = "LUSK_REPLICA";
+
+/// Variables of the node that a script needs to find its machine.
+const KEPT: [&str; 6] = [
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "TZ",
+];
+
+/// Beginnings of the names of further ones, about accelerators.
+const KEPT_PREFIXES: [&str; 2] = ["CUDA_", "NVIDIA_"];
+
+/// How many threads numeric libraries start.
+const THREADS: [&str; 3] = ["MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
+
+/// Where things are for one worker.
+pub(super) struct Places<'a> {
+    /// Its view of the app root.
+    pub(super) app_root: &'a Path,
+    /// Its home.
+    pub(super) home: &'a Path,
+    /// Its temporary folder.
+    pub(super) tmp: &'a Path,
+}
+
+/// The variables of one worker, of which the node has `node`. `cores` is how
+/// many it has for itself.
+pub(super) fn of_worker(
+    revision: &Revision,
+    places: &Places<'_>,
+    mark: &str,
+    cores: Option<usize>,
+    node: impl Iterator<Item = (OsString, OsString)>,
+) -> BTreeMap<OsString, OsString> {
+    let mut all = BTreeMap::new();
+    let mut set = |name: &str, value: &OsStr| all.insert(name.into(), value.to_owned());
+    set("LANG", OsStr::new("C.UTF-8"));
+    set("PATH", OsStr::new("/usr/local/bin:/usr/bin:/bin"));
+    if let Some(cores) = cores {
+        for name in THREADS {
+            set(name, OsStr::new(&cores.to_string()));
+        }
+    }
+    let managed_by_user = is_managed_by_user(revision);
+    for (name, value) in node {
+        let Some(text) = name.to_str() else { continue };
+        if KEPT.contains(&text) || KEPT_PREFIXES.iter().any(|each| text.starts_with(each)) {
+            set(text, &value);
+        } else if text == "HOME" && managed_by_user {
+            // Such an interpreter is used as it is, packages of its user included.
+            set("PYTHONUSERBASE", Path::new(&value).join(".local").as_ref());
+        }
+    }
+    set("HOME", places.home.as_ref());
+    set("TMPDIR", places.tmp.as_ref());
+    set("PYTHONUNBUFFERED", OsStr::new("1"));
+    set("PYTHONDONTWRITEBYTECODE", OsStr::new("1"));
+    for (name, value) in &revision.variables {
+        if !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') {
+            set(name, value.as_ref());
+        }
+    }
+    set("AML_APP_ROOT", places.app_root.as_ref());
+    if let Some(models) = revision.variables.get("AZUREML_MODEL_DIR") {
+        // Relative to the app root in the original. Absolute here, so that it
+        // holds from whatever directory the script goes to.
+        set(
+            "AZUREML_MODEL_DIR",
+            places.app_root.join(models).as_os_str(),
+        );
+    }
+    set(MARK, OsStr::new(mark));
+    all
+}
+
+/// Whether the interpreter brings its own packages.
+pub(super) fn is_managed_by_user(revision: &Revision) -> bool {
+    let packages = revision.image.as_ref().and_then(|it| it.packages.as_ref());
+    packages.is_none()
+}
