@@ -18,6 +18,7 @@ use lusk_gateway::{
     serve_scoring,
 };
 use lusk_images::LocalImages;
+use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
 use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
 use lusk_router::Router;
 use lusk_store::{DataFolder, LogFolder, NodeInfo, Store};
@@ -28,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often content that no record names is looked for.
 const GARBAGE_PERIOD: Duration = Duration::from_hours(1);
+
+/// How long a node that stops goes on sending outputs; the rest waits for its next start.
+const LAST_OUTPUTS: Duration = Duration::from_secs(10);
 
 /// What a node must be told.
 #[derive(Debug, Clone)]
@@ -44,6 +48,12 @@ pub(crate) struct NodeOptions {
     pub(crate) max_body_bytes: usize,
     /// Name of the one workspace.
     pub(crate) workspace: WorkspaceName,
+    /// Where the workspace's images are kept and found.
+    pub(crate) registry: Option<String>,
+    /// Where images for everybody are found.
+    pub(crate) global_registry: Option<String>,
+    /// URL of the store of outputs; `outputs/` of the data folder when absent.
+    pub(crate) outputs: Option<String>,
 }
 
 /// A running node.
@@ -51,6 +61,7 @@ pub(crate) struct Node {
     control: Arc<Control>,
     stopping: CancellationToken,
     doors: Vec<JoinHandle<std::io::Result<()>>>,
+    outputs: Arc<OutputKeeper>,
     scoring: SocketAddr,
     admin: SocketAddr,
     // Last: its lock is given up when everything else has ended.
@@ -63,6 +74,8 @@ impl Node {
     /// # Errors
     /// The folder is in use or damaged, or an address is taken.
     pub(crate) async fn start(options: NodeOptions) -> anyhow::Result<Self> {
+        // One for the process, whoever speaks TLS; it is set already in a second node.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut folder = data_folder(&options)?;
         let token = folder.admin_token()?;
         let scoring_listener = listen(options.scoring, "scoring").await?;
@@ -71,7 +84,8 @@ impl Node {
         let admin = admin_listener.local_addr()?;
 
         let store = open_store(folder.path()).await?;
-        let host = replica_host(&folder)?;
+        let outputs = output_keeper(&folder, options.outputs.as_deref())?;
+        let host = replica_host(&folder, outputs.clone())?;
         let router = Arc::new(Router::new());
         let stopping = CancellationToken::new();
         let control = Control::start(Parts {
@@ -124,6 +138,7 @@ impl Node {
             control,
             stopping,
             doors,
+            outputs,
             scoring,
             admin,
             folder,
@@ -155,6 +170,7 @@ impl Node {
             door.await.context("a door ended by a panic")??;
         }
         self.control.shutdown().await;
+        self.outputs.shutdown(LAST_OUTPUTS).await;
         Ok(())
     }
 }
@@ -198,7 +214,7 @@ async fn open_store(data: &Path) -> anyhow::Result<Store> {
         .context("the store's thread was lost")??)
 }
 
-fn replica_host(folder: &DataFolder) -> anyhow::Result<Arc<LocalHost>> {
+fn replica_host(folder: &DataFolder, outputs: Arc<OutputKeeper>) -> anyhow::Result<Arc<LocalHost>> {
     let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TractBackend::new())];
     let binary = std::env::current_exe().context("finding this program's file")?;
     Ok(LocalHost::new(LocalHostOptions {
@@ -206,7 +222,19 @@ fn replica_host(folder: &DataFolder) -> anyhow::Result<Arc<LocalHost>> {
         tmp_dir: folder.tmp(),
         backends,
         compile: CompileIn::Child(binary),
+        outputs,
     })?)
+}
+
+fn output_keeper(folder: &DataFolder, url: Option<&str>) -> anyhow::Result<Arc<OutputKeeper>> {
+    let store = match url {
+        Some(url) => OutputStore::from_url(url).context("reading --outputs")?,
+        None => OutputStore::local(&folder.outputs())?,
+    };
+    let spool = folder.path().join("spool");
+    let options = OutputOptions::new(store, &spool, &folder.logs());
+    let keeper = OutputKeeper::start(options).context("starting to keep outputs")?;
+    Ok(Arc::new(keeper))
 }
 
 fn open_images(folder: &DataFolder) -> anyhow::Result<LocalImages> {

@@ -17,6 +17,7 @@ use crate::{
 #[command(after_help = "Examples:
   lusk up
   lusk up --listen 0.0.0.0:8080 --data /var/lib/lusk
+  lusk up --registry registry.example.com/team --outputs az://results/lusk
   lusk up --ephemeral --listen 127.0.0.1:0 --admin 127.0.0.1:0 -o json")]
 pub(crate) struct UpArgs {
     /// Address of the scoring door; port 0 takes a free one
@@ -42,6 +43,20 @@ pub(crate) struct UpArgs {
     /// Allow the admin door on an address that is not loopback, without TLS
     #[arg(long)]
     pub(crate) insecure_admin: bool,
+    /// Registry of the workspace: images are looked up there and pushed there
+    ///
+    /// Plain HTTP only on loopback. User and password come from
+    /// LUSK_REGISTRY_USERNAME and LUSK_REGISTRY_PASSWORD, else from the Docker
+    /// config file.
+    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_REGISTRY")]
+    pub(crate) registry: Option<String>,
+    /// Registry of images for everybody: looked up after the workspace's
+    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_GLOBAL_REGISTRY")]
+    pub(crate) global_registry: Option<String>,
+    /// Where `./outputs` and logs of replicas are kept: az://, s3://, gs:// or
+    /// file:// [default: outputs/ in the data folder]
+    #[arg(long, value_name = "URL", env = "LUSK_OUTPUTS", hide_env_values = true)]
+    pub(crate) outputs: Option<String>,
     /// Largest request body of the scoring door, in bytes
     #[arg(
         long,
@@ -75,6 +90,9 @@ impl UpArgs {
                 .workspace_name
                 .parse()
                 .context("reading --workspace-name")?,
+            registry: self.registry.clone(),
+            global_registry: self.global_registry.clone(),
+            outputs: self.outputs.clone(),
         })
     }
 }

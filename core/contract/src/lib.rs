@@ -1,7 +1,8 @@
 //! Where rooms meet: the traits that deciders call and doers implement.
 //!
 //! No implementation lives here. With the feature `conformance` the module
-//! [`conformance`] holds the suites that every implementer runs.
+//! [`conformance`] holds the suites that every implementer runs, and [`testing`]
+//! stand-ins for tests.
 
 mod backend;
 mod blobs;
@@ -10,16 +11,23 @@ mod clock;
 pub mod conformance;
 mod images;
 mod log;
+mod outputs;
 mod records;
 mod replica;
 mod score;
 mod tensor;
+#[cfg(feature = "conformance")]
+pub mod testing;
 
 pub use backend::{Backend, BackendError, Device, ModelSource, Session, Signature, TensorSpec};
 pub use blobs::{BlobError, BlobSink, Blobs, StoredBlob};
 pub use clock::{Clock, SystemClock};
-pub use images::{ImageError, ImageRecord, Images};
+pub use images::{
+    ByteStream, ImageDetail, ImageError, ImageFiles, ImageLayer, ImageRecord, ImageSource,
+    ImageWish, Images, PruneRules, Pruned, Pushed, ReadyImage, StoredImage,
+};
 pub use log::{LogStream, ServiceLog, ServiceLogs};
+pub use outputs::{OutputFolder, Outputs};
 pub use records::{ModelFilter, RecordError, Records};
 pub use replica::{
     MountedModel, Progress, Replica, ReplicaHost, ReplicaPlan, Revision, ScriptKind, ScriptSchema,

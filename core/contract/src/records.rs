@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use lusk_domain::{
-    Digest, Model, ModelChange, ModelDraft, ModelError, ModelId, ModelName, Operation, ServiceName,
-    ServiceRecord,
+    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelError, ModelId,
+    ModelName, Operation, RegisteredEnvironment, ServiceName, ServiceRecord,
 };
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
@@ -43,6 +43,16 @@ pub enum RecordError {
     /// A rule of models.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The version is taken by another definition.
+    #[error(
+        "environment `{name}` version `{version}` is registered with another definition; versions never change, give another one or none"
+    )]
+    EnvironmentExists {
+        /// The name.
+        name: EnvironmentName,
+        /// The version.
+        version: String,
+    },
     /// A file of the draft is not stored as a blob.
     #[error("file `{path}` has no stored content {digest}; upload it first")]
     NoBlob {
@@ -79,6 +89,25 @@ pub trait Records: Send + Sync + fmt::Debug {
     /// Deletes a model unless a service's specification names it. Its version
     /// is never given again. Blobs that nobody names any more go too.
     async fn delete_model(&self, id: &ModelId) -> Result<(), RecordError>;
+
+    /// Registers an environment under `environment.version`, else under the
+    /// next number of its name, in one step. The same definition as the name's
+    /// newest version (or as the given version) changes nothing and gives that one.
+    async fn register_environment(
+        &self,
+        name: &EnvironmentName,
+        environment: Environment,
+    ) -> Result<RegisteredEnvironment, RecordError>;
+
+    /// One environment; the one registered last when no version is given.
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        version: Option<&str>,
+    ) -> Result<Option<RegisteredEnvironment>, RecordError>;
+
+    /// Environments by name, then in the order of their registration.
+    async fn environments(&self) -> Result<Vec<RegisteredEnvironment>, RecordError>;
 
     /// Writes a service's record and the operation that changed it, together.
     /// Checks, in the same step, that the models of the record are there.

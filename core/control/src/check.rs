@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use lusk_domain::{
-    ComputeType, Entry, Environment, Model, ModelId, ResourceChange, ServiceSpec, Settings,
-    SettingsChange, Snapshot, Violation,
+    ComputeType, Entry, Environment, Model, ModelId, ResourceChange, RuntimeKind, ServiceSpec,
+    Settings, SettingsChange, Snapshot, Violation,
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 const RESERVED: [&str; 2] = ["Microsoft", "AzureML"];
 
 /// Extensions of entry scripts that a runtime is there for.
-const SCRIPTS: [&str; 3] = [".py", ".wasm", ".wat"];
+const SCRIPTS: [&str; 5] = [".py", ".js", ".mjs", ".wasm", ".wat"];
 
 /// Most replicas of one service on one node, and most requests that one replica
 /// runs at a time: each costs memory before it is used.
@@ -47,6 +47,9 @@ pub(crate) fn spec(spec: &ServiceSpec, models: &[Model]) -> Vec<Violation> {
         Some(given) => entry(given),
         None => no_code(models),
     };
+    if let Some(entry) = &spec.entry {
+        debugging(entry, spec.compute, &mut found);
+    }
     found.extend(copies(&spec.settings));
     if spec.compute == (ComputeType::Local { port: Some(0) }) {
         found.push(Violation::new(
@@ -104,9 +107,64 @@ fn entry(entry: &Entry) -> Vec<Violation> {
             format!("`{folder}` is not the name of the snapshot's top folder"),
         ));
     }
+    runtime(entry, &mut found);
     over_limits(&entry.snapshot, &mut found);
     environment(&entry.environment, &mut found);
     found
+}
+
+/// Whether the runtime asked for by name can run this script.
+fn runtime(entry: &Entry, found: &mut Vec<Violation>) {
+    let Some(asked) = entry.runtime else {
+        return;
+    };
+    let ends: &[&str] = match asked {
+        RuntimeKind::Python | RuntimeKind::Process => &[".py"],
+        RuntimeKind::Javascript => &[".js", ".mjs"],
+        RuntimeKind::Wasm => &[".wasm", ".wat"],
+        RuntimeKind::None => &[],
+    };
+    if !ends.iter().any(|end| entry.script.ends_with(end)) {
+        let (asked, script) = (asked.as_str(), &entry.script);
+        found.push(Violation::new(
+            "runtime",
+            format!("`{asked}` does not run `{script}`; leave it out, or give another script"),
+        ));
+    }
+    let managed = entry.environment.python.user_managed_dependencies;
+    if asked == RuntimeKind::Python && managed {
+        found.push(Violation::new(
+            "runtime",
+            "`python` is the sandbox, which has no interpreter of its own: it cannot go with \
+             `python.userManagedDependencies`",
+        ));
+    }
+}
+
+/// A debugger needs a process, and a door that nobody else can reach.
+fn debugging(entry: &Entry, compute: ComputeType, found: &mut Vec<Violation>) {
+    let Some(port) = entry.debug_port else {
+        return;
+    };
+    if !matches!(compute, ComputeType::Local { .. }) {
+        found.push(Violation::new(
+            "debugPort",
+            "a script waits for a debugger in local services only; deploy with computeType `local`",
+        ));
+    }
+    if entry.runtime() != RuntimeKind::Process {
+        let runtime = entry.runtime().as_str();
+        found.push(Violation::new(
+            "debugPort",
+            format!("a debugger attaches to runtime `process`, not to `{runtime}`"),
+        ));
+    }
+    if port == 0 {
+        found.push(Violation::new(
+            "debugPort",
+            "0 is not a port, expected 1 to 65535",
+        ));
+    }
 }
 
 fn over_limits(snapshot: &Snapshot, found: &mut Vec<Violation>) {

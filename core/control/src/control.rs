@@ -3,12 +3,12 @@
 //! Changes run in tasks of their own, so that a caller who goes away half way
 //! leaves nothing half done.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{collections::BTreeSet, fmt, future::Future, sync::Arc};
 
-use lusk_contract::ModelFilter;
+use lusk_contract::{Images, ModelFilter};
 use lusk_domain::{
-    KeyPair, Model, ModelChange, ModelDraft, ModelId, Operation, OperationKind, ServiceName,
-    ServiceRecord,
+    Environment, EnvironmentName, ImageKey, KeyPair, Model, ModelChange, ModelDraft, ModelId,
+    Operation, OperationKind, RegisteredEnvironment, ServiceName, ServiceRecord, ServiceSpec,
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -171,6 +171,66 @@ impl Control {
         Ok(self.parts.records.change_model(id, change).await?)
     }
 
+    /// Registers an environment under its name; see [`lusk_contract::Records`].
+    ///
+    /// # Errors
+    /// A version that is no version or that another definition has, or the
+    /// store failed.
+    pub async fn register_environment(
+        &self,
+        name: &EnvironmentName,
+        environment: Environment,
+    ) -> Result<RegisteredEnvironment, ControlError> {
+        if let Some(version) = &environment.version
+            && !is_version(version)
+        {
+            let message = format!(
+                "`{version:.80}` is not a version: 1 to {} letters, digits, `-`, `.` and `_`",
+                RegisteredEnvironment::MAX_VERSION
+            );
+            return Err(ControlError::invalid("version", message));
+        }
+        let registered = self.parts.records.register_environment(name, environment);
+        Ok(registered.await?)
+    }
+
+    /// One environment; the newest version when none is given.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn environment(
+        &self,
+        name: &EnvironmentName,
+        version: Option<&str>,
+    ) -> Result<Option<RegisteredEnvironment>, ControlError> {
+        Ok(self.parts.records.environment(name, version).await?)
+    }
+
+    /// Environments by name, then in the order of their registration.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn environments(&self) -> Result<Vec<RegisteredEnvironment>, ControlError> {
+        Ok(self.parts.records.environments().await?)
+    }
+
+    /// Keys of the images that stored services need, what they fall back to included.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn image_keys(&self) -> Result<BTreeSet<ImageKey>, ControlError> {
+        let records = self.parts.records.services().await?;
+        let specs = records
+            .iter()
+            .flat_map(|record| [Some(&record.spec), record.healthy_spec.as_ref()]);
+        Ok(specs.flatten().filter_map(ServiceSpec::image_key).collect())
+    }
+
+    /// The images of this node.
+    pub fn images(&self) -> &Arc<dyn Images> {
+        &self.parts.images
+    }
+
     /// Deletes a model that no service uses.
     ///
     /// # Errors
@@ -221,4 +281,9 @@ impl Control {
         let turn = self.live.take_turn(name, operation.now().id)?;
         Ok((turn, operation))
     }
+}
+
+fn is_version(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (1..=RegisteredEnvironment::MAX_VERSION).contains(&text.len()) && text.bytes().all(plain)
 }

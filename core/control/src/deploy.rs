@@ -343,6 +343,8 @@ impl Control {
         );
         let running = Running {
             revision: ready.revision.number,
+            runtime: ready.revision.runtime,
+            image: ready.image,
             route,
             door,
             numbers,

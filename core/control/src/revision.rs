@@ -1,9 +1,9 @@
 //! A revision on disk: the unpacked snapshot and the models beside it.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lusk_contract::{BlobError, MountedModel, Revision, ServiceLog};
+use lusk_contract::{BlobError, MountedModel};
 use lusk_domain::{Digest, Failure, FailureCode, Model, ServiceSpec, Snapshot};
 use tokio::{fs, task::spawn_blocking};
 
@@ -16,21 +16,21 @@ use crate::{
 /// Files placed at a time.
 const PLACED_AT_ONCE: usize = 8;
 
-/// A revision ready to be started, and what owns its files.
+/// The files of a revision, and what owns them.
 pub(crate) struct LaidOut {
-    pub(crate) revision: Arc<Revision>,
     pub(crate) folder: RevisionFolder,
+    pub(crate) models: Vec<MountedModel>,
     /// What the snapshot held; nothing without an entry script.
     pub(crate) unpacked: Option<Unpacked>,
 }
 
-/// Lays out revision `number` of `spec` below the folder for temporary files.
+/// Lays out the files of revision `number` of `spec` below the folder for
+/// temporary files.
 pub(crate) async fn lay_out(
     parts: &Parts,
     spec: &ServiceSpec,
     number: u64,
     models: &[Model],
-    log: Arc<dyn ServiceLog>,
 ) -> Result<LaidOut, Failure> {
     let folder = RevisionFolder::new(parts.tmp.join(format!("{}-{number}", spec.name)));
     let unpacked = match &spec.entry {
@@ -46,23 +46,11 @@ pub(crate) async fn lay_out(
             None
         }
     };
-    let models_of = models.iter().map(layout::mounted).collect::<Vec<_>>();
-    place(parts, folder.path(), &models_of).await?;
-    let revision = Revision {
-        service: spec.name.clone(),
-        number,
-        runtime: spec.runtime(),
-        app_root: folder.path().to_owned(),
-        script: spec.entry.as_ref().map(layout::script).unwrap_or_default(),
-        models: models_of,
-        variables: layout::variables(spec, models, &parts.workspace),
-        memory_limit: spec.settings.resources.memory_limit_bytes(),
-        slots: spec.settings.max_concurrent_requests_per_container as usize,
-        log,
-    };
+    let models = models.iter().map(layout::mounted).collect::<Vec<_>>();
+    place(parts, folder.path(), &models).await?;
     Ok(LaidOut {
-        revision: Arc::new(revision),
         folder,
+        models,
         unpacked,
     })
 }

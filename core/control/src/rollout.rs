@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lusk_contract::{
-    ImageError, Progress, Replica, ReplicaPlan, Revision, ScriptSchema, ServiceLog, StartError,
-    StartErrorKind,
+    ImageError, ImageSource, ImageWish, Progress, ReadyImage, Replica, ReplicaPlan, Revision,
+    ScriptSchema, ServiceLog, StartError, StartErrorKind,
 };
 use lusk_domain::{
-    AuthMode, ComputeType, Entry, Failure, FailureCode, ImageKey, KeyPair, Model, RuntimeKind,
-    ServiceSpec, Settings, Step, StepOutcome,
+    AuthMode, ComputeType, Failure, FailureCode, KeyPair, Model, RuntimeKind, ServiceSpec,
+    Settings, Step, StepOutcome,
 };
 use lusk_router::{Access, Limits, Route, RouteInfo};
 use tokio::time::{Instant, timeout};
@@ -31,6 +31,12 @@ const STARTED_AT_ONCE: usize = 4;
 /// far more than the largest one needs.
 const PREPARE_LIMIT: Duration = Duration::from_mins(30);
 
+/// How long a script may wait for its debugger.
+const DEBUG_LIMIT: Duration = Duration::from_hours(1);
+
+/// How long an image may take to be fetched or built.
+const IMAGE_LIMIT: Duration = Duration::from_hours(1);
+
 /// A step that failed, and why.
 #[derive(Debug)]
 pub(crate) struct StepFailed {
@@ -46,6 +52,8 @@ fn at(step: Step) -> impl Fn(Failure) -> StepFailed {
 /// Replicas that are ready and do not serve yet.
 pub(crate) struct Ready {
     pub(crate) revision: Arc<Revision>,
+    /// Digest of the image's manifest.
+    pub(crate) image: Option<String>,
     pub(crate) folder: RevisionFolder,
     pub(crate) replicas: Vec<(u32, Arc<dyn Replica>)>,
     /// What the script says of itself.
@@ -68,13 +76,10 @@ impl Rollout<'_> {
     /// Takes all steps but the switch. Room on the node is the caller's to reserve.
     pub(crate) async fn bring_up(&self) -> Result<Ready, StepFailed> {
         let log = RevisionLog::new(self.parts.logs.open(&self.spec.name));
-        let laid_out = self.lay_out(&log).await.map_err(at(Step::Snapshot))?;
-        if let (RuntimeKind::Python, Some(entry)) = (self.spec.runtime(), &self.spec.entry) {
-            self.image(entry).await.map_err(at(Step::Image))?;
-        }
-        let LaidOut {
-            revision, folder, ..
-        } = laid_out;
+        let laid_out = self.lay_out().await.map_err(at(Step::Snapshot))?;
+        let image = self.image().await.map_err(at(Step::Image))?;
+        let revision = Arc::new(self.revision(&laid_out, image.as_ref(), &log));
+        let folder = laid_out.folder;
         self.prepare(&revision, &log).await?;
         let started = Instant::now();
         let replicas = self
@@ -91,17 +96,16 @@ impl Rollout<'_> {
         Ok(Ready {
             schema: first.schema().clone(),
             revision,
+            image: image.map(|image| image.record.manifest),
             folder,
             replicas,
             started,
         })
     }
 
-    async fn lay_out(&self, log: &Arc<RevisionLog>) -> Result<LaidOut, Failure> {
-        let log = Arc::clone(log) as Arc<dyn ServiceLog>;
-        let laid_out =
-            revision::lay_out(self.parts, self.spec, self.number, self.models, log).await?;
-        if let Some(held) = laid_out.unpacked {
+    async fn lay_out(&self) -> Result<LaidOut, Failure> {
+        let laid_out = revision::lay_out(self.parts, self.spec, self.number, self.models).await?;
+        if let Some(held) = &laid_out.unpacked {
             let text = format!("{}, {}", count(held.files, "file"), size(held.bytes));
             self.progress
                 .event(Step::Snapshot, StepOutcome::Done, &text);
@@ -109,34 +113,84 @@ impl Rollout<'_> {
         Ok(laid_out)
     }
 
-    async fn image(&self, entry: &Entry) -> Result<(), Failure> {
-        let key = ImageKey::of(&entry.environment);
-        let found = self
-            .parts
-            .images
-            .find(&key)
-            .await
-            .map_err(|e| no_image(&e))?;
-        if let Some(image) = found {
-            let text = format!(
-                "{} found in the local cache, nothing to build",
-                short_digest(&image.manifest)
-            );
-            self.progress.event(Step::Image, StepOutcome::Done, &text);
-            return Ok(());
-        }
-        let text = format!("building {}", key.repository());
-        self.progress
-            .event(Step::Image, StepOutcome::Running, &text);
-        let built = self.parts.images.build(&entry.environment).await;
-        let (image, remarks) = built.map_err(|e| no_image(&e))?;
-        for remark in remarks {
-            self.progress
-                .event(Step::Image, StepOutcome::Warning, &remark);
-        }
-        let text = format!("{} built", short_digest(&image.manifest));
+    /// The image of the environment, for runtimes that need one.
+    async fn image(&self) -> Result<Option<ReadyImage>, Failure> {
+        let (RuntimeKind::Python | RuntimeKind::Process, Some(entry)) =
+            (self.spec.runtime(), &self.spec.entry)
+        else {
+            return Ok(None);
+        };
+        let wish = ImageWish {
+            environment: entry.environment.clone(),
+            runtime: match entry.runtime() {
+                // Nobody asked for it by name: the packages tell.
+                RuntimeKind::Python => entry.runtime,
+                other => Some(other),
+            },
+            rebuild: false,
+        };
+        let ensured = self.parts.images.ensure(&wish, self.progress);
+        let image = match timeout(IMAGE_LIMIT, ensured).await {
+            Ok(ready) => ready.map_err(|error| no_image(&error))?,
+            Err(_) => {
+                let message = format!(
+                    "service `{}`: its image was not ready after {} s",
+                    self.spec.name,
+                    IMAGE_LIMIT.as_secs()
+                );
+                return Err(Failure::new(FailureCode::DeploymentTimedOut, message));
+            }
+        };
+        self.tell_image(&image);
+        Ok(Some(image))
+    }
+
+    fn tell_image(&self, image: &ReadyImage) {
+        let digest = short_digest(&image.record.manifest);
+        let moved = size(image.moved_bytes);
+        let text = match image.source {
+            ImageSource::Local | ImageSource::Imported => {
+                format!("{digest} found in the local cache, nothing to build")
+            }
+            ImageSource::Workspace => {
+                format!("{digest} found in the workspace registry, {moved} fetched")
+            }
+            ImageSource::Global => {
+                format!("{digest} found in the global registry, {moved} fetched")
+            }
+            ImageSource::Built => format!("{digest} built"),
+        };
         self.progress.event(Step::Image, StepOutcome::Done, &text);
-        Ok(())
+        let native = image.record.native.join(", ");
+        if !native.is_empty() {
+            let text = format!("runtime `process`: native code in {native}");
+            self.progress.event(Step::Image, StepOutcome::Done, &text);
+        }
+    }
+
+    fn revision(
+        &self,
+        laid_out: &LaidOut,
+        image: Option<&ReadyImage>,
+        log: &Arc<RevisionLog>,
+    ) -> Revision {
+        let spec = self.spec;
+        let resources = &spec.settings.resources;
+        Revision {
+            service: spec.name.clone(),
+            number: self.number,
+            runtime: image.map_or(spec.runtime(), |image| image.record.runtime),
+            image: image.map(|image| Arc::clone(&image.files)),
+            app_root: laid_out.folder.path().to_owned(),
+            script: spec.entry.as_ref().map(layout::script).unwrap_or_default(),
+            models: laid_out.models.clone(),
+            variables: layout::variables(spec, self.models, &self.parts.workspace),
+            memory_limit: resources.memory_limit_bytes(),
+            cpu_limit: resources.cpu_limit,
+            slots: spec.settings.max_concurrent_requests_per_container as usize,
+            debug_port: spec.entry.as_ref().and_then(|entry| entry.debug_port),
+            log: Arc::clone(log) as Arc<dyn ServiceLog>,
+        }
     }
 
     async fn prepare(&self, revision: &Arc<Revision>, log: &RevisionLog) -> Result<(), StepFailed> {
@@ -194,7 +248,10 @@ impl Rollout<'_> {
             number: self.numbers.next(),
         };
         let number = plan.number;
-        let limit = start_limit(&self.spec.settings);
+        let limit = match revision.debug_port {
+            Some(_) => DEBUG_LIMIT,
+            None => start_limit(&self.spec.settings),
+        };
         match timeout(limit, self.parts.host.start(plan)).await {
             Ok(Ok(replica)) => Ok((number, replica)),
             Ok(Err(error)) => {
@@ -254,10 +311,14 @@ fn with_log(failure: Failure, log: &RevisionLog) -> Failure {
 
 fn no_image(error: &ImageError) -> Failure {
     let code = match error {
-        ImageError::Unsupported(_) => FailureCode::EnvironmentBuildFailed,
-        _ => FailureCode::StorageFailed,
+        ImageError::Storage(_) | ImageError::DiskFull => FailureCode::StorageFailed,
+        _ => FailureCode::EnvironmentBuildFailed,
     };
-    Failure::new(code, error.to_string())
+    let failure = Failure::new(code, error.to_string());
+    match error {
+        ImageError::Build { log, .. } if !log.is_empty() => failure.with_detail("BuildLog", log),
+        _ => failure,
+    }
 }
 
 /// The longest that a replica may take to become ready: when the original's

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use lusk_domain::RuntimeKind;
 use lusk_router::Route;
 use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ const LAST_REQUEST: Duration = Duration::from_secs(330);
 /// See the module. Everything stops when it is dropped.
 pub(crate) struct Running {
     pub(crate) revision: u64,
+    pub(crate) runtime: RuntimeKind,
+    /// Digest of the image's manifest.
+    pub(crate) image: Option<String>,
     pub(crate) route: Arc<Route>,
     /// The port of a local service.
     pub(crate) door: Option<Arc<dyn LocalDoor>>,

@@ -9,7 +9,7 @@ mod restoring;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lusk_contract::Records as _;
+use lusk_contract::{Records as _, testing::StubImages};
 use lusk_domain::{
     ComputeType, Digest, Entry, Environment, Model, ModelDraft, ModelFile, ModelId, Operation,
     ServiceName, SettingsChange, StepOutcome,
@@ -18,13 +18,13 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{Capacity, Control, CreateService, Parts, snapshot};
-use fakes::{FakeBlobs, FakeDoors, FakeHost, FakeImages, FakeLogs, FakeRecords};
+use fakes::{FakeBlobs, FakeDoors, FakeHost, FakeLogs, FakeRecords};
 
 /// A node of fakes. Its records outlive its control rooms.
 struct House {
     records: Arc<FakeRecords>,
     blobs: Arc<FakeBlobs>,
-    images: Arc<FakeImages>,
+    images: Arc<StubImages>,
     host: Arc<FakeHost>,
     logs: Arc<FakeLogs>,
     doors: Arc<FakeDoors>,
@@ -108,6 +108,8 @@ impl House {
             source_directory: Some("src".to_owned()),
             snapshot: packed.snapshot,
             environment: Environment::default(),
+            runtime: None,
+            debug_port: None,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct ServiceView {
     pub local_address: Option<SocketAddr>,
     /// The environment's image; none for runtimes that need none.
     pub image: Option<ImageKey>,
+    /// Digest of its manifest, while the service runs.
+    pub image_digest: Option<String>,
 }
 
 impl ServiceView {
@@ -37,7 +39,8 @@ impl ServiceView {
         if error.is_some() {
             record.error.clone_from(&error);
         }
-        let runtime = record.spec.runtime();
+        let running = now.running.as_deref();
+        let runtime = running.map_or(record.spec.runtime(), |running| running.runtime);
         let door = now
             .running
             .as_ref()
@@ -59,7 +62,8 @@ impl ServiceView {
             image: record
                 .spec
                 .image_key()
-                .filter(|_| runtime == RuntimeKind::Python),
+                .filter(|_| matches!(runtime, RuntimeKind::Python | RuntimeKind::Process)),
+            image_digest: running.and_then(|running| running.image.clone()),
             record,
         }
     }

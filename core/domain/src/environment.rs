@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Secret;
+use crate::{EnvironmentName, ImageKey, Secret};
 
 /// An environment by reference: `{name, version}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,30 @@ pub struct EnvironmentRef {
     pub name: String,
     /// Its version; the latest when absent.
     pub version: Option<String>,
+}
+
+/// An environment that was registered: immutable under its name and version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredEnvironment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its version: the given one, else counted up from 1.
+    pub version: String,
+    /// When it was registered.
+    pub created_time: Timestamp,
+    /// What it is; carries the name and version too.
+    pub environment: Environment,
+}
+
+impl RegisteredEnvironment {
+    /// Longest version, in bytes.
+    pub const MAX_VERSION: usize = 64;
+
+    /// The key of its image.
+    pub fn image_key(&self) -> ImageKey {
+        ImageKey::of(&self.environment)
+    }
 }
 
 /// A whole environment definition. Field meanings: the original's

@@ -21,14 +21,15 @@ mod violation;
 pub use digest::{Digest, DigestError};
 pub use environment::{
     CondaDependency, CondaSpec, Docker, DockerPlatform, Environment, EnvironmentRef, PythonSection,
-    RegistryCredentials, SparkPackage, SparkSection,
+    RegisteredEnvironment, RegistryCredentials, SparkPackage, SparkSection,
 };
 pub use failure::{Failure, FailureCode, FailureDetail};
 pub use image::ImageKey;
 pub use keys::{KeyKind, KeyPair, Secret};
 pub use model::{Model, ModelChange, ModelDraft, ModelError, ModelFile, ModelRequirements};
 pub use names::{
-    ComputeName, ModelId, ModelName, ModelVersion, NameError, Namespace, ServiceName, WorkspaceName,
+    ComputeName, EnvironmentName, ModelId, ModelName, ModelVersion, NameError, Namespace,
+    ServiceName, WorkspaceName,
 };
 pub use operation::{Operation, OperationEvent, OperationKind, OperationState, Step, StepOutcome};
 pub use service::{

@@ -85,6 +85,11 @@ fn is_dashed(text: &str) -> bool {
     text.bytes().all(|b| is_lower_or_digit(b) || b == b'-') && !text.ends_with('-')
 }
 
+/// Whether an environment name belongs to a curated environment, as in the original.
+fn is_reserved(text: &str) -> bool {
+    text.starts_with("Microsoft") || text.starts_with("AzureML")
+}
+
 name!(
     /// A service, endpoint or version name: 3..=32 of `a-z 0-9 -`, letter first, no dash last.
     ServiceName,
@@ -101,6 +106,19 @@ name!(
     |t| (1..=255).contains(&t.len())
         && t.as_bytes()[0].is_ascii_alphanumeric()
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+);
+
+name!(
+    /// A registered environment's name: 1..=255 of `a-z A-Z 0-9 - . _`, letter or
+    /// digit first, not `Microsoft…` or `AzureML…`.
+    EnvironmentName,
+    "environment name",
+    "1 to 255 characters of letters, digits, - . and _, a letter or digit first; names that begin \
+     with Microsoft or AzureML belong to curated environments",
+    |t| (1..=255).contains(&t.len())
+        && t.as_bytes()[0].is_ascii_alphanumeric()
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && !is_reserved(t)
 );
 
 name!(

@@ -23,16 +23,33 @@ pub enum ComputeType {
     },
 }
 
-/// How an entry script is executed.
+/// How an entry script is executed; spelled as users ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeKind {
     /// A `.py` file in the sandboxed CPython.
     Python,
+    /// A `.py` file in a supervised child process with the machine's Python.
+    Process,
+    /// A `.js` or `.mjs` file in the sandboxed QuickJS.
+    Javascript,
     /// A `.wasm` or `.wat` file.
     Wasm,
     /// No entry script: one ONNX model.
     None,
+}
+
+impl RuntimeKind {
+    /// The word for it, as files and flags spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Process => "process",
+            Self::Javascript => "javascript",
+            Self::Wasm => "wasm",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The entry script of a service and what goes with it.
@@ -48,6 +65,30 @@ pub struct Entry {
     pub snapshot: Snapshot,
     /// What the script needs.
     pub environment: Environment,
+    /// The runtime asked for by name; script and environment tell it when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeKind>,
+    /// Port on which the script waits for a debugger; local services only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_port: Option<u16>,
+}
+
+impl Entry {
+    /// How the script is executed, as far as the request tells: a
+    /// [`RuntimeKind::Python`] that nobody asked for by name may turn out to
+    /// need [`RuntimeKind::Process`] once its packages are known.
+    pub fn runtime(&self) -> RuntimeKind {
+        if let Some(asked) = self.runtime {
+            return asked;
+        }
+        match self.script.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("wasm" | "wat") => RuntimeKind::Wasm,
+            Some("js" | "mjs") => RuntimeKind::Javascript,
+            _ if self.debug_port.is_some() => RuntimeKind::Process,
+            _ if self.environment.python.user_managed_dependencies => RuntimeKind::Process,
+            _ => RuntimeKind::Python,
+        }
+    }
 }
 
 /// Everything that was asked for.
@@ -75,15 +116,11 @@ pub struct ServiceSpec {
 }
 
 impl ServiceSpec {
-    /// How the entry script is executed, told by its extension.
+    /// How requests are answered, as far as the request tells; see [`Entry::runtime`].
     pub fn runtime(&self) -> RuntimeKind {
-        match &self.entry {
-            None => RuntimeKind::None,
-            Some(entry) if entry.script.ends_with(".wasm") || entry.script.ends_with(".wat") => {
-                RuntimeKind::Wasm
-            }
-            Some(_) => RuntimeKind::Python,
-        }
+        self.entry
+            .as_ref()
+            .map_or(RuntimeKind::None, Entry::runtime)
     }
 
     /// Key of the environment's image; none without an entry script.

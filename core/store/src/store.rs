@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lusk_contract::{ModelFilter, RecordError, Records};
 use lusk_domain::{
-    Digest, Model, ModelChange, ModelDraft, ModelId, Operation, ServiceName, ServiceRecord,
+    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId, Operation,
+    RegisteredEnvironment, ServiceName, ServiceRecord,
 };
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use crate::{
     StoreError,
     blobs::{BlobFolder, LocalBlobs},
     db::{Change, Db, Purpose, Table},
+    environments,
     files::private_folder,
     models, operations, services,
 };
@@ -237,6 +239,38 @@ impl Records for Store {
             Ok(())
         })
         .await
+    }
+
+    async fn register_environment(
+        &self,
+        name: &EnvironmentName,
+        environment: Environment,
+    ) -> Result<RegisteredEnvironment, RecordError> {
+        let name = name.clone();
+        self.on_disk(move |inner| {
+            inner.db.write(Purpose::Grow, |table, change| {
+                environments::register(table, change, &name, environment)
+            })
+        })
+        .await
+    }
+
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        version: Option<&str>,
+    ) -> Result<Option<RegisteredEnvironment>, RecordError> {
+        let (name, version) = (name.clone(), version.map(str::to_owned));
+        self.on_disk(move |inner| {
+            let read = |table: &_| environments::get(table, &name, version.as_deref());
+            inner.db.read(read)
+        })
+        .await
+    }
+
+    async fn environments(&self) -> Result<Vec<RegisteredEnvironment>, RecordError> {
+        self.on_disk(|inner| inner.db.read(environments::list))
+            .await
     }
 
     async fn put_service(

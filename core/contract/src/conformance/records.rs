@@ -107,6 +107,8 @@ async fn entry(blobs: &dyn Blobs, content: &[u8]) -> Entry {
             bytes: stored.size,
         },
         environment: Environment::default(),
+        runtime: None,
+        debug_port: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use lusk_contract::Records as _;
 use lusk_domain::{
-    AuthMode, ComputeType, FailureCode, KeyKind, OperationKind, OperationState, ResourceChange,
+    AuthMode, ComputeType, DockerPlatform, FailureCode, KeyKind, OperationKind, OperationState, ResourceChange,
     Secret, ServiceState, SettingsChange, Step, StepOutcome,
 };
 
@@ -170,13 +170,10 @@ async fn an_environment_that_cannot_be_built_fails_the_image_step() {
     let mut house = House::new();
     let control = house.start().await;
     let mut request = house.request("digits", "one");
-    request
-        .entry
-        .as_mut()
-        .unwrap()
-        .environment
-        .python
-        .user_managed_dependencies = true;
+    request.entry.as_mut().unwrap().environment.docker.platform = Some(DockerPlatform {
+        os: "Windows".to_owned(),
+        architecture: "amd64".to_owned(),
+    });
     let ended = create(&control, request).await;
     assert_eq!(
         ended.error.unwrap().code,

@@ -16,13 +16,13 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Method, StatusCode};
 use lusk_contract::{
-    BlobError, BlobSink, Blobs, ImageError, ImageRecord, Images, LogStream, ModelFilter, Progress,
+    BlobError, BlobSink, Blobs, LogStream, ModelFilter, Progress,
     RecordError, Records, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest,
     ScriptError, ScriptKind, ScriptSchema, ServiceLog, ServiceLogs, StartError, StartErrorKind,
 };
 use lusk_domain::{
-    Digest, Environment, FailureDetail, ImageKey, Model, ModelChange, ModelDraft, ModelId,
-    ModelVersion, Operation, ServiceName, ServiceRecord, Step, StepOutcome,
+    Digest, Environment, EnvironmentName, FailureDetail, Model, ModelChange, ModelDraft, ModelId,
+    ModelVersion, Operation, RegisteredEnvironment, ServiceName, ServiceRecord, Step, StepOutcome,
 };
 use lusk_router::Route;
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ pub(super) struct FakeRecords {
     models: Mutex<BTreeMap<ModelId, Model>>,
     pub(super) services: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
     pub(super) operations: Mutex<HashMap<Uuid, Operation>>,
+    environments: Mutex<Vec<RegisteredEnvironment>>,
     /// Every write fails while set.
     pub(super) full: AtomicBool,
 }
@@ -46,6 +47,7 @@ impl FakeRecords {
             models: Mutex::new(self.models.lock().unwrap().clone()),
             services: Mutex::new(self.services.lock().unwrap().clone()),
             operations: Mutex::new(self.operations.lock().unwrap().clone()),
+            environments: Mutex::new(self.environments.lock().unwrap().clone()),
             full: AtomicBool::new(false),
         }
     }
@@ -109,6 +111,41 @@ impl Records for FakeRecords {
         }
         self.models.lock().unwrap().remove(id);
         Ok(())
+    }
+
+    async fn register_environment(
+        &self,
+        name: &EnvironmentName,
+        mut environment: Environment,
+    ) -> Result<RegisteredEnvironment, RecordError> {
+        let mut all = self.environments.lock().unwrap();
+        let version = (all.len() + 1).to_string();
+        environment.name = Some(name.to_string());
+        environment.version = Some(version.clone());
+        let registered = RegisteredEnvironment {
+            name: name.clone(),
+            version,
+            created_time: jiff::Timestamp::UNIX_EPOCH,
+            environment,
+        };
+        all.push(registered.clone());
+        Ok(registered)
+    }
+
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        version: Option<&str>,
+    ) -> Result<Option<RegisteredEnvironment>, RecordError> {
+        let all = self.environments.lock().unwrap();
+        let is_it = |one: &&RegisteredEnvironment| {
+            one.name == *name && version.is_none_or(|version| one.version == version)
+        };
+        Ok(all.iter().rev().find(is_it).cloned())
+    }
+
+    async fn environments(&self) -> Result<Vec<RegisteredEnvironment>, RecordError> {
+        Ok(self.environments.lock().unwrap().clone())
     }
 
     async fn put_service(
@@ -208,45 +245,6 @@ impl Blobs for FakeBlobs {
     async fn place(&self, digest: Digest, path: &Path) -> Result<(), BlobError> {
         let written = std::fs::write(path, self.get(digest)?);
         written.map_err(|error| BlobError::Storage(error.to_string()))
-    }
-}
-
-/// Knows images by the second time.
-#[derive(Debug, Default)]
-pub(super) struct FakeImages(Mutex<BTreeSet<ImageKey>>);
-
-impl FakeImages {
-    fn record(key: ImageKey) -> ImageRecord {
-        ImageRecord {
-            manifest: Digest::of(key.as_str().as_bytes()).to_string(),
-            built: jiff::Timestamp::UNIX_EPOCH,
-            key,
-        }
-    }
-}
-
-#[async_trait]
-impl Images for FakeImages {
-    async fn find(&self, key: &ImageKey) -> Result<Option<ImageRecord>, ImageError> {
-        let known = self.0.lock().unwrap().contains(key);
-        Ok(known.then(|| Self::record(key.clone())))
-    }
-
-    async fn build(
-        &self,
-        environment: &Environment,
-    ) -> Result<(ImageRecord, Vec<String>), ImageError> {
-        if environment.python.user_managed_dependencies {
-            return Err(ImageError::Unsupported(
-                "user-managed dependencies".to_owned(),
-            ));
-        }
-        let key = ImageKey::of(environment);
-        self.0.lock().unwrap().insert(key.clone());
-        Ok((
-            Self::record(key),
-            vec!["numpy is carried by lusk".to_owned()],
-        ))
     }
 }
 
