@@ -30,12 +30,43 @@ pub struct Lusk {
     process: Child,
     data: PathBuf,
     folder: TempDir,
+    setup: Setup,
     pub scoring: SocketAddr,
     pub admin: SocketAddr,
 }
 
+/// What a node is started with beyond the usual.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// More words of the command line of `lusk up`.
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    /// An environment variable of the node.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A node that finds the tools of the tests' virtual environment, `uv` among them.
+    pub fn with_tools(self) -> Self {
+        let path = std::env::var("PATH").unwrap_or_default();
+        match std::env::var("LUSK_TEST_VENV") {
+            Ok(venv) => self.variable("PATH", format!("{venv}/bin:{path}")),
+            Err(_) => self,
+        }
+    }
+}
+
 /// Starts `lusk up` on free ports.
-fn up(data: &Path, flags: &[&str]) -> Command {
+fn up(data: &Path, setup: &Setup) -> Command {
     let mut command = command(data);
     command
         .args([
@@ -47,7 +78,8 @@ fn up(data: &Path, flags: &[&str]) -> Command {
             "-o",
             "json",
         ])
-        .args(flags);
+        .args(&setup.flags)
+        .envs(setup.variables.iter().map(|(name, value)| (name, value)));
     command
 }
 
@@ -69,10 +101,15 @@ pub fn command(data: &Path) -> Command {
 impl Lusk {
     /// A node for the test `name`.
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, Setup::default())
+    }
+
+    /// A node for the test `name` that is started in another way.
+    pub fn start_with(name: &str, setup: Setup) -> Self {
         let folder = test_folder(name);
         let data = folder.path().join("data");
         warm::fill(&data);
-        Self::start_at(folder, data)
+        Self::start_in(folder, data, setup)
     }
 
     /// A node that has compiled nothing yet.
@@ -84,8 +121,13 @@ impl Lusk {
 
     /// A node whose data folder lies elsewhere.
     pub fn start_at(folder: TempDir, data: PathBuf) -> Self {
-        let (process, ready) = start(&data, folder.path(), &[]);
+        Self::start_in(folder, data, Setup::default())
+    }
+
+    fn start_in(folder: TempDir, data: PathBuf, setup: Setup) -> Self {
+        let (process, ready) = start(&data, folder.path(), &setup);
         Self {
+            setup,
             process,
             scoring: address(&ready["scoring"]),
             admin: address(&ready["admin"]),
@@ -128,7 +170,7 @@ impl Lusk {
 
     /// Starts the node again on the same data folder.
     pub fn restart(&mut self) {
-        let (process, ready) = start(&self.data, self.folder.path(), &[]);
+        let (process, ready) = start(&self.data, self.folder.path(), &self.setup);
         self.process = process;
         self.scoring = address(&ready["scoring"]);
         self.admin = address(&ready["admin"]);
@@ -292,13 +334,13 @@ pub fn test_folder(name: &str) -> TempDir {
 }
 
 /// Starts a node and waits for its ready line.
-fn start(data: &Path, folder: &Path, flags: &[&str]) -> (Child, Value) {
+fn start(data: &Path, folder: &Path, setup: &Setup) -> (Child, Value) {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join("node.log"))
         .expect("a log file");
-    let mut process = up(data, flags)
+    let mut process = up(data, setup)
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()

@@ -2,7 +2,8 @@
 //! each test, and no crate of lusk's own.
 //!
 //! What is not a test: [`lusk`] (a node and its command line), [`http`] (a client
-//! that sends exactly the bytes it is told), [`tar`] (archives that no packer
+//! that sends exactly the bytes it is told), [`registry`] (a registry of images),
+//! [`tar`] (archives that no packer
 //! would make), [`warm`] (compiled code that all nodes share).
 
 #![allow(
@@ -14,11 +15,13 @@
 
 mod http;
 mod lusk;
+mod registry;
 mod tar;
 mod warm;
 
 mod admin;
 mod bad_input;
+mod chain;
 mod crash;
 mod deploy;
 mod disk_full;
@@ -26,6 +29,7 @@ mod examples;
 mod failures;
 mod local;
 mod models;
+mod native;
 mod no_code;
 mod node;
 mod restart;
