@@ -7,9 +7,27 @@
 //!
 //! Invariant: what `index.json` names is whole on the disk.
 
+mod archive;
+mod builder;
+mod builds;
+mod chain;
+mod disk;
 mod document;
+mod flight;
+mod image;
 mod layout;
 mod local;
+mod pack;
 mod packages;
+mod python_tools;
+mod registry;
+mod sbom;
+mod scan;
+mod shelf;
+mod tarball;
+mod unpack;
+mod usage;
 
-pub use local::LocalImages;
+pub use local::{ImagesOptions, LocalImages};
+pub use registry::RegistryAddress;
+pub use scan::{Finding, ScanError, ScanReport, scan};

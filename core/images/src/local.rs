@@ -1,249 +1,246 @@
-//! Images of this node: found in the layout, built when they are not there.
+//! Images of this node: the doors to what the other files do.
 
 use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use lusk_contract::{ImageError, ImageRecord, Images};
-use lusk_domain::{Environment, ImageKey};
+use lusk_contract::{
+    ByteStream, ImageDetail, ImageError, ImageFiles, ImageWish, Images, Progress, PruneRules,
+    Pruned, Pushed, ReadyImage, StoredImage,
+};
+use lusk_domain::{Digest, Environment, ImageKey, RuntimeKind};
+use serde_json::Value;
 
 use crate::{
-    document::{
-        Annotations, CONFIG_TYPE, CREATED, Config, Descriptor, IMAGE_KEY, LAYER_TYPE,
-        MANIFEST_TYPE, Manifest, REF_NAME, RUNNER, RootFs, RunConfig,
-    },
-    layout::Layout,
-    packages::{self, Package},
+    archive,
+    builds::{Builder, Builds},
+    disk::on_disk,
+    flight::Flights,
+    image::{Image, is_called},
+    layout::{Draft, Layout},
+    registry::{Patience, Registry, RegistryAddress, Role, Variables},
+    unpack::Unpacked,
+    usage::Usage,
 };
 
-/// Path of the key's ingredients in the layer.
-const INGREDIENTS: &str = "lusk/environment.json";
+/// Where images are kept and looked for.
+#[derive(Debug, Clone)]
+pub struct ImagesOptions {
+    /// Folder of the OCI image layout; made if it is not there.
+    pub folder: PathBuf,
+    /// Folder of the same file system that is emptied at start.
+    pub tmp: PathBuf,
+    /// The workspace's registry: images are looked for there and sent there.
+    pub registry: Option<RegistryAddress>,
+    /// A registry that images are looked for in, after the workspace's.
+    pub global_registry: Option<RegistryAddress>,
+}
 
-/// Path of the package list in the layer.
-const PACKAGES: &str = "lusk/packages.json";
-
-/// The images in a data folder. Clones share one layout.
+/// The images in a data folder. Clones share them.
 #[derive(Debug, Clone)]
 pub struct LocalImages {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// Callers that share one flight want the same of the same image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    key: ImageKey,
+    runtime: Option<RuntimeKind>,
+    rebuild: bool,
 }
 
 #[derive(Debug)]
-struct Inner {
-    layout: Layout,
-    /// The runner that the images count on.
-    runner: String,
-    /// One build at a time: it takes milliseconds, and a second one for the
-    /// same key finds what the first has built.
-    building: Mutex<()>,
+pub(crate) struct Inner {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) unpacked: Unpacked,
+    pub(crate) usage: Usage,
+    pub(crate) builds: Arc<dyn Builds>,
+    pub(crate) workspace: Option<Registry>,
+    pub(crate) global: Option<Registry>,
+    flights: Flights<Wanted, ReadyImage>,
+    /// What has been handed out, by manifest; it stays while somebody holds it.
+    handed_out: Mutex<HashMap<Digest, Vec<Weak<ImageFiles>>>>,
+    /// One at a time for each key.
+    keys: Mutex<HashMap<ImageKey, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl LocalImages {
-    /// Opens the layout in `folder`, or makes an empty one; `tmp` is a folder
-    /// of the same file system that is emptied at start. `runner` names what
-    /// this lusk runs scripts with: images made for another are built again.
-    /// Blocks on the disk.
+    /// Opens the layout in a folder, or makes an empty one. Blocks on the disk.
     ///
     /// # Errors
-    /// A folder that cannot be written.
-    pub fn open(folder: &Path, tmp: &Path, runner: &str) -> Result<Self, ImageError> {
-        Ok(Self {
-            inner: Arc::new(Inner {
-                layout: Layout::open(folder, tmp)?,
-                runner: runner.to_owned(),
-                building: Mutex::default(),
-            }),
-        })
+    /// A folder that cannot be written, a registry that is not to be talked to.
+    pub fn open(options: ImagesOptions) -> Result<Self, ImageError> {
+        let variables = |name: &str| std::env::var(name).ok();
+        Self::open_with(options, Arc::new(Builder), Patience::default(), &variables)
     }
 
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        body: impl FnOnce(&Inner) -> Result<T, ImageError> + Send + 'static,
-    ) -> Result<T, ImageError> {
-        let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || body(&inner))
-            .await
-            .map_err(|error| ImageError::Storage(format!("a call was lost: {error}")))?
+    pub(crate) fn open_with(
+        options: ImagesOptions,
+        builds: Arc<dyn Builds>,
+        patience: Patience,
+        variables: Variables<'_>,
+    ) -> Result<Self, ImageError> {
+        let (folder, tmp) = (&options.folder, &options.tmp);
+        let registry = |address: Option<RegistryAddress>, role| {
+            address
+                .map(|address| Registry::new(address, role, patience, variables))
+                .transpose()
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                layout: Arc::new(Layout::open(folder, tmp)?),
+                unpacked: Unpacked::open(&folder.join("unpacked"), tmp)?,
+                usage: Usage::open(&folder.join("usage.json"), tmp)?,
+                builds,
+                workspace: registry(options.registry, Role::Workspace)?,
+                global: registry(options.global_registry, Role::Global)?,
+                flights: Flights::default(),
+                handed_out: Mutex::default(),
+                keys: Mutex::default(),
+            }),
+        })
     }
 }
 
 #[async_trait]
 impl Images for LocalImages {
-    async fn find(&self, key: &ImageKey) -> Result<Option<ImageRecord>, ImageError> {
-        let key = key.clone();
-        self.on_disk(move |inner| inner.find(&key)).await
+    async fn ensure(
+        &self,
+        wish: &ImageWish,
+        progress: &dyn Progress,
+    ) -> Result<ReadyImage, ImageError> {
+        let wanted = Wanted {
+            key: ImageKey::of(&wish.environment),
+            runtime: wish.runtime,
+            rebuild: wish.rebuild,
+        };
+        let flights = &self.inner.flights;
+        let work = |log| Arc::clone(&self.inner).ensure(wish.clone(), log);
+        flights.run(wanted, progress, work).await
     }
 
-    async fn build(
+    async fn list(&self) -> Result<Vec<StoredImage>, ImageError> {
+        self.inner.blocking(Inner::list).await
+    }
+
+    async fn show(&self, key: &ImageKey) -> Result<Vec<ImageDetail>, ImageError> {
+        let key = key.clone();
+        self.inner.blocking(move |inner| inner.show(&key)).await
+    }
+
+    async fn push(&self, key: &ImageKey, progress: &dyn Progress) -> Result<Pushed, ImageError> {
+        self.inner.push(key, progress).await
+    }
+
+    async fn pull(
         &self,
-        environment: &Environment,
-    ) -> Result<(ImageRecord, Vec<String>), ImageError> {
-        let environment = environment.clone();
-        self.on_disk(move |inner| inner.build(&environment)).await
+        key: &ImageKey,
+        progress: &dyn Progress,
+    ) -> Result<Vec<StoredImage>, ImageError> {
+        self.inner.pull(key, progress).await
+    }
+
+    async fn prune(&self, rules: &PruneRules) -> Result<Pruned, ImageError> {
+        let rules = rules.clone();
+        self.inner.blocking(move |inner| inner.prune(&rules)).await
+    }
+
+    async fn export(&self, key: &ImageKey) -> Result<ByteStream, ImageError> {
+        archive::export(&self.inner, key).await
+    }
+
+    async fn import(&self, archive: ByteStream) -> Result<Vec<StoredImage>, ImageError> {
+        archive::import(&self.inner, archive).await
+    }
+
+    async fn sbom(&self, key: &ImageKey) -> Result<Value, ImageError> {
+        let key = key.clone();
+        self.inner.blocking(move |inner| inner.sbom(&key)).await
     }
 }
 
 impl Inner {
-    /// An image that is there, whole, and made for this runner. A damaged one
-    /// counts as missing: it is built again.
-    fn find(&self, key: &ImageKey) -> Result<Option<ImageRecord>, ImageError> {
-        let index = self.layout.index()?;
-        let is_it = |descriptor: &&Descriptor| {
-            let annotation = |name| descriptor.annotations.get(name).map(String::as_str);
-            annotation(IMAGE_KEY) == Some(key.as_str())
-                && annotation(RUNNER) == Some(self.runner.as_str())
-        };
-        let Some(descriptor) = index.manifests.iter().find(is_it) else {
-            return Ok(None);
-        };
-        match self.check(key, descriptor) {
-            Ok(built) => Ok(Some(ImageRecord {
-                key: key.clone(),
-                manifest: descriptor.digest.to_string(),
-                built,
-            })),
-            Err(error) => {
-                tracing::warn!(image = %key.repository(), %error, "damaged image is built again");
-                Ok(None)
+    /// Runs what blocks on a thread that may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&Self) -> Result<T, ImageError> + Send + 'static,
+    ) -> Result<T, ImageError> {
+        let inner = Arc::clone(self);
+        on_disk(move || body(&inner)).await
+    }
+
+    /// The turn of one piece of work on a key.
+    pub(crate) async fn turn(&self, key: &ImageKey) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut keys = lock(&self.keys);
+            keys.retain(|_, turn| turn.strong_count() > 0);
+            match keys.get(key).and_then(Weak::upgrade) {
+                Some(turn) => turn,
+                None => {
+                    let turn = Arc::new(tokio::sync::Mutex::new(()));
+                    keys.insert(key.clone(), Arc::downgrade(&turn));
+                    turn
+                }
             }
-        }
-    }
-
-    /// Reads an image whole; returns when it was built.
-    fn check(&self, key: &ImageKey, descriptor: &Descriptor) -> Result<Timestamp, ImageError> {
-        let manifest: Manifest = self.layout.get_document(descriptor)?;
-        let config: Config = self.layout.get_document(&manifest.config)?;
-        for layer in &manifest.layers {
-            let layer = self.layout.get(layer)?;
-            let ingredients = file_of(&layer, INGREDIENTS)
-                .map_err(|error| ImageError::Storage(format!("layer not readable: {error}")))?;
-            if ImageKey::of_ingredients(&ingredients) != *key {
-                return Err(ImageError::Storage(
-                    "it describes another environment".to_owned(),
-                ));
-            }
-        }
-        config
-            .created
-            .parse()
-            .map_err(|error| ImageError::Storage(format!("no time of building: {error}")))
-    }
-
-    fn build(&self, environment: &Environment) -> Result<(ImageRecord, Vec<String>), ImageError> {
-        let platform = environment.docker.platform.as_ref();
-        if let Some(platform) = platform.filter(|it| !it.os.eq_ignore_ascii_case("linux")) {
-            let os = &platform.os;
-            return Err(ImageError::Unsupported(format!(
-                "docker.platform.os is `{os}`, images are made for Linux only"
-            )));
-        }
-        let packages = packages::of(environment);
-        let remarks = packages::remarks(environment, &packages);
-        let key = ImageKey::of(environment);
-        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = match self.find(&key)? {
-            Some(record) => record,
-            None => self.write(&key, environment, &packages)?,
         };
-        Ok((record, remarks))
+        turn.lock_owned().await
     }
 
-    fn write(
+    /// Lays an image out and hands its files to a caller. `_draft` holds the
+    /// image until that is done.
+    pub(crate) fn files(
         &self,
-        key: &ImageKey,
+        _draft: &Draft,
+        image: &Image,
         environment: &Environment,
-        packages: &[Package],
-    ) -> Result<ImageRecord, ImageError> {
-        let built = Timestamp::now();
-        let annotations = self.annotations(key, built);
-        let layer = layer(environment, packages)
-            .map_err(|error| ImageError::Storage(format!("layer not packed: {error}")))?;
-        let layer = self.layout.put(LAYER_TYPE, &layer)?;
-        let config = Config {
-            created: built.to_string(),
-            architecture: "wasm".to_owned(),
-            os: "wasip2".to_owned(),
-            config: RunConfig {
-                working_dir: "/var/azureml-app".to_owned(),
-                labels: annotations.clone(),
-            },
-            rootfs: RootFs {
-                kind: "layers".to_owned(),
-                diff_ids: vec![layer.digest],
-            },
-        };
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: MANIFEST_TYPE.to_owned(),
-            config: self.layout.put_document(CONFIG_TYPE, &config)?,
-            layers: vec![layer],
-            annotations: annotations.clone(),
-        };
-        let mut descriptor = self.layout.put_document(MANIFEST_TYPE, &manifest)?;
-        let digest = descriptor.digest;
-        descriptor.annotations = annotations;
+    ) -> Result<Arc<ImageFiles>, ImageError> {
+        let files = Arc::new(ImageFiles {
+            packages: self.unpacked.lay_out(&self.layout, image)?,
+            interpreter: self.builds.interpreter(&image.variant, environment)?,
+        });
+        let mut handed_out = lock(&self.handed_out);
+        handed_out.retain(|_, files| {
+            files.retain(|files| files.strong_count() > 0);
+            !files.is_empty()
+        });
+        let digest = image.descriptor.digest;
+        let all = handed_out.entry(digest).or_default();
+        all.push(Arc::downgrade(&files));
+        Ok(files)
+    }
 
-        let mut index = self.layout.index()?;
-        let same = Some(key.as_str());
-        index
-            .manifests
-            .retain(|other| other.annotations.get(IMAGE_KEY).map(String::as_str) != same);
-        index.manifests.push(descriptor);
-        self.layout.write_index(&index)?;
-        tracing::info!(image = %key.repository(), manifest = %digest, "image built");
-        Ok(ImageRecord {
-            key: key.clone(),
-            manifest: digest.to_string(),
-            built,
+    /// Whether somebody holds files of an image.
+    pub(crate) fn in_use(&self, manifest: Digest) -> bool {
+        let handed_out = lock(&self.handed_out);
+        let files = handed_out.get(&manifest);
+        files.is_some_and(|files| files.iter().any(|files| files.strong_count() > 0))
+    }
+
+    /// Puts an image into the index, in place of one that was of the same name.
+    pub(crate) fn name(&self, image: &Image) -> Result<(), ImageError> {
+        self.name_all(std::slice::from_ref(image))
+    }
+
+    /// Puts images into the index, all at once.
+    pub(crate) fn name_all(&self, images: &[Image]) -> Result<(), ImageError> {
+        self.layout.change_index(|index| {
+            for image in images {
+                let (key, variant) = (&image.record.key, &image.record.variant);
+                index
+                    .manifests
+                    .retain(|other| !is_called(other, key, variant));
+                index.manifests.push(image.descriptor.clone());
+            }
         })
     }
-
-    fn annotations(&self, key: &ImageKey, built: Timestamp) -> Annotations {
-        [
-            (REF_NAME, format!("{}:latest", key.repository())),
-            (CREATED, built.to_string()),
-            (IMAGE_KEY, key.to_string()),
-            (RUNNER, self.runner.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
 }
 
-/// The layer: what the key is the hash of, and what became of each package.
-/// The same environment makes the same bytes.
-fn layer(environment: &Environment, packages: &[Package]) -> io::Result<Vec<u8>> {
-    let packages = serde_json::to_vec_pretty(packages)?;
-    let files = [
-        (INGREDIENTS, ImageKey::ingredients(environment)),
-        (PACKAGES, packages),
-    ];
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, content) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o444);
-        header.set_mtime(0);
-        header.set_cksum();
-        archive.append_data(&mut header, path, content.as_slice())?;
-    }
-    archive.into_inner()
-}
-
-fn file_of(layer: &[u8], path: &str) -> io::Result<Vec<u8>> {
-    for entry in tar::Archive::new(layer).entries()? {
-        let mut entry = entry?;
-        if entry.path_bytes().as_ref() == path.as_bytes() {
-            let mut content = Vec::new();
-            io::Read::read_to_end(&mut entry, &mut content)?;
-            return Ok(content);
-        }
-    }
-    Err(io::ErrorKind::NotFound.into())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
