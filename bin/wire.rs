@@ -17,7 +17,7 @@ use lusk_gateway::{
     admin::{AdminOptions, serve_admin},
     serve_scoring,
 };
-use lusk_images::LocalImages;
+use lusk_images::{ImagesOptions, LocalImages};
 use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
 use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
 use lusk_router::Router;
@@ -238,8 +238,12 @@ fn output_keeper(folder: &DataFolder, url: Option<&str>) -> anyhow::Result<Arc<O
 }
 
 fn open_images(folder: &DataFolder) -> anyhow::Result<LocalImages> {
-    let runner = format!("python@sha256:{}", lusk_python::DIGEST);
-    Ok(LocalImages::open(&folder.images(), &folder.tmp(), &runner)?)
+    Ok(LocalImages::open(ImagesOptions {
+        folder: folder.images(),
+        tmp: folder.tmp(),
+        registry: None,
+        global_registry: None,
+    })?)
 }
 
 fn scoring_options(options: &NodeOptions) -> ScoringOptions {
