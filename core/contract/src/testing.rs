@@ -62,6 +62,8 @@ impl Images for StubImages {
         let record = Self::record(wish);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let source = if known.insert(record.key.clone()) {
+            let text = format!("building {}", record.key.repository());
+            progress.event(Step::Image, StepOutcome::Running, &text);
             progress.event(
                 Step::Image,
                 StepOutcome::Warning,

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use lusk_contract::Records as _;
 use lusk_domain::{
-    AuthMode, ComputeType, DockerPlatform, FailureCode, KeyKind, OperationKind, OperationState, ResourceChange,
-    Secret, ServiceState, SettingsChange, Step, StepOutcome,
+    AuthMode, ComputeType, CondaDependency, CondaSpec, DockerPlatform, FailureCode, KeyKind,
+    OperationKind, OperationState, ResourceChange, RuntimeKind, Secret, ServiceState,
+    SettingsChange, Step, StepOutcome,
 };
 
 use super::{House, create, end, fakes::Mood, name, told};
@@ -59,6 +60,31 @@ async fn a_new_service_becomes_healthy_and_tells_each_step() {
         (1, 1)
     );
     assert!(view.image.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn native_code_in_a_dependency_makes_the_service_a_process() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    let environment = &mut request.entry.as_mut().unwrap().environment;
+    environment.python.conda_dependencies = Some(CondaSpec {
+        dependencies: vec![CondaDependency::Package("native".to_owned())],
+        ..CondaSpec::default()
+    });
+    let ended = create(&control, request).await;
+    let said = ended.events.iter().map(|event| event.text.as_str());
+    let said = said.collect::<Vec<_>>().join("\n");
+    assert!(
+        said.contains("runtime `process`: native code in native"),
+        "{said}"
+    );
+    let prepared = house.host.revisions.lock().unwrap().pop().unwrap();
+    assert_eq!(prepared.runtime, RuntimeKind::Process);
+    assert!(prepared.image.is_some());
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.runtime, RuntimeKind::Process);
+    assert!(view.image_digest.unwrap().starts_with("sha256:"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,9 +16,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Method, StatusCode};
 use lusk_contract::{
-    BlobError, BlobSink, Blobs, LogStream, ModelFilter, Progress,
-    RecordError, Records, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest,
-    ScriptError, ScriptKind, ScriptSchema, ServiceLog, ServiceLogs, StartError, StartErrorKind,
+    BlobError, BlobSink, Blobs, LogStream, ModelFilter, Progress, RecordError, Records, Replica,
+    ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
+    ScriptSchema, ServiceLog, ServiceLogs, StartError, StartErrorKind,
 };
 use lusk_domain::{
     Digest, Environment, EnvironmentName, FailureDetail, Model, ModelChange, ModelDraft, ModelId,

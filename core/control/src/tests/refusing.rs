@@ -1,6 +1,8 @@
 //! Requests that are refused, and that nothing is left of them.
 
-use lusk_domain::{AutoScalerChange, ComputeType, FailureCode, ModelId, SettingsChange, Step};
+use lusk_domain::{
+    AutoScalerChange, ComputeType, FailureCode, ModelId, RuntimeKind, SettingsChange, Step,
+};
 
 use super::{House, create, end, fakes::Mood, name};
 use crate::{ControlError, CreateService, UpdateService};
@@ -203,6 +205,42 @@ async fn entry_scripts_and_environments_are_checked() {
             "snapshot"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_cannot_run_the_script_is_refused() {
+    let mut house = House::new();
+    let mut request = house.request("digits", "one");
+    request.entry.as_mut().unwrap().runtime = Some(RuntimeKind::Javascript);
+    assert_eq!(
+        refusal(&mut house, request).await,
+        ["`runtime`: `javascript` does not run `score.py`; leave it out, or give another script"]
+    );
+    let mut request = house.request("digits", "one");
+    let entry = request.entry.as_mut().unwrap();
+    entry.runtime = Some(RuntimeKind::Python);
+    entry.environment.python.user_managed_dependencies = true;
+    let broken = refusal(&mut house, request).await;
+    assert!(broken[0].contains("userManagedDependencies"), "{broken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debugger_is_for_processes_of_local_services() {
+    let mut house = House::new();
+    let mut request = house.request("digits", "one");
+    let entry = request.entry.as_mut().unwrap();
+    entry.debug_port = Some(5678);
+    assert_eq!(entry.runtime(), RuntimeKind::Process);
+    entry.runtime = Some(RuntimeKind::Python);
+    let broken = refusal(&mut house, request.clone()).await;
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(broken[0].contains("local services only"), "{broken:?}");
+    assert!(broken[1].contains("not to `python`"), "{broken:?}");
+    request.compute = ComputeType::Local { port: None };
+    request.entry.as_mut().unwrap().runtime = None;
+    let control = house.start().await;
+    let ended = create(&control, request).await;
+    assert_eq!(ended.error, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ async fn keeps_the_promises_of_records() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     conformance::records::suite(&store, &store.blobs()).await;
+    conformance::environments::suite(&store).await;
 }
 
 #[tokio::test]
