@@ -23,10 +23,12 @@ use crate::{
     context::Surroundings,
     engine::{self, Repeater, TICK},
     folder::{self, Folders},
+    javascript,
     models::{self, Models},
     no_code::TensorReplica,
     process::{PreparedProcess, Processes},
-    python::{self, PythonRunner},
+    python,
+    runner::{self, Runner},
     sandbox::{Blueprint, SandboxReplica},
     script::{Linkers, Script, internal, invalid_script},
     session::TimedSession,
@@ -91,7 +93,8 @@ pub struct LocalHost {
     engine: Engine,
     linkers: Linkers,
     cache: AotCache,
-    python: PythonRunner,
+    python: Runner,
+    javascript: Runner,
     backends: Vec<Arc<dyn Backend>>,
     folders: Arc<Folders>,
     outputs: Arc<dyn Outputs>,
@@ -137,7 +140,8 @@ impl LocalHost {
             engine,
             linkers,
             cache,
-            python: PythonRunner::carried(),
+            python: python::carried(),
+            javascript: javascript::carried(),
             backends: options.backends,
             folders,
             outputs: options.outputs,
@@ -161,14 +165,16 @@ impl LocalHost {
             }
             RuntimeKind::Python => {
                 models::load_all(&models, progress).await;
-                Body::Script(self.python_script(revision, progress).await?)
+                let runner = &self.python;
+                Body::Script(self.carried_script(runner, revision, progress).await?)
             }
             RuntimeKind::Process => {
                 Body::Process(self.processes.prepare(revision, progress).await?)
             }
             RuntimeKind::Javascript => {
-                let runtime = revision.runtime.as_str();
-                return Err(internal(format!("runtime `{runtime}` is not there yet")));
+                models::load_all(&models, progress).await;
+                let runner = &self.javascript;
+                Body::Script(self.carried_script(runner, revision, progress).await?)
             }
         };
         Ok(Arc::new(Prepared { models, body }))
@@ -224,22 +230,24 @@ impl LocalHost {
         Ok(compiled_in)
     }
 
-    async fn python_script(
+    /// A language's runner, for a script that is there.
+    async fn carried_script(
         &self,
+        runner: &Runner,
         revision: &Revision,
         progress: &dyn Progress,
     ) -> Result<Arc<Script>, StartError> {
-        python::check_source(revision)?;
+        runner::check_source(revision)?;
         let started = Instant::now();
-        let waits = !self.python.is_known(&self.cache);
+        let waits = !runner.is_known(&self.cache);
         if waits {
-            let text = "compiling the Python runner, once for this version of lusk";
-            progress.event(Step::Image, StepOutcome::Running, text);
+            let text = format!("compiling {}, once for this version of lusk", runner.name);
+            progress.event(Step::Image, StepOutcome::Running, &text);
         }
-        let (script, compiled_in) = self.python.get(&self.cache, &self.linkers).await?;
+        let (script, compiled_in) = runner.get(&self.cache, &self.linkers).await?;
         // Another task may have been compiling it already.
         let compiled_in = compiled_in.or(waits.then(|| started.elapsed()));
-        report_code(python::NAME, compiled_in, progress);
+        report_code(runner.name, compiled_in, progress);
         script.check_memory(&revision.script, revision.memory_limit, revision.slots)?;
         Ok(script)
     }
@@ -316,7 +324,10 @@ impl ReplicaHost for LocalHost {
                 let blueprint = Blueprint {
                     engine: self.engine.clone(),
                     script: Arc::clone(script),
-                    tells_schema: revision.runtime == RuntimeKind::Python,
+                    tells_schema: matches!(
+                        revision.runtime,
+                        RuntimeKind::Python | RuntimeKind::Javascript
+                    ),
                     surroundings: Surroundings {
                         number,
                         models: Arc::clone(&prepared.models),
