@@ -17,7 +17,7 @@ use lusk_gateway::{
     admin::{AdminOptions, serve_admin},
     serve_scoring,
 };
-use lusk_images::{ImagesOptions, LocalImages};
+use lusk_images::{ImagesOptions, LocalImages, RegistryAddress};
 use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
 use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
 use lusk_router::Router;
@@ -49,9 +49,9 @@ pub(crate) struct NodeOptions {
     /// Name of the one workspace.
     pub(crate) workspace: WorkspaceName,
     /// Where the workspace's images are kept and found.
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<RegistryAddress>,
     /// Where images for everybody are found.
-    pub(crate) global_registry: Option<String>,
+    pub(crate) global_registry: Option<RegistryAddress>,
     /// URL of the store of outputs; `outputs/` of the data folder when absent.
     pub(crate) outputs: Option<String>,
 }
@@ -91,7 +91,7 @@ impl Node {
         let control = Control::start(Parts {
             records: Arc::new(store.clone()),
             blobs: Arc::new(store.blobs()),
-            images: Arc::new(open_images(&folder)?),
+            images: Arc::new(open_images(&folder, &options)?),
             host: host.clone(),
             logs: Arc::new(LogFolder::new(&folder.logs())),
             clock: Arc::new(SystemClock),
@@ -237,12 +237,12 @@ fn output_keeper(folder: &DataFolder, url: Option<&str>) -> anyhow::Result<Arc<O
     Ok(Arc::new(keeper))
 }
 
-fn open_images(folder: &DataFolder) -> anyhow::Result<LocalImages> {
+fn open_images(folder: &DataFolder, options: &NodeOptions) -> anyhow::Result<LocalImages> {
     Ok(LocalImages::open(ImagesOptions {
         folder: folder.images(),
         tmp: folder.tmp(),
-        registry: None,
-        global_registry: None,
+        registry: options.registry.clone(),
+        global_registry: options.global_registry.clone(),
     })?)
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use clap::Args;
+use lusk_images::RegistryAddress;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,10 +50,10 @@ pub(crate) struct UpArgs {
     /// LUSK_REGISTRY_USERNAME and LUSK_REGISTRY_PASSWORD, else from the Docker
     /// config file.
     #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_REGISTRY")]
-    pub(crate) registry: Option<String>,
+    pub(crate) registry: Option<RegistryAddress>,
     /// Registry of images for everybody: looked up after the workspace's
     #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_GLOBAL_REGISTRY")]
-    pub(crate) global_registry: Option<String>,
+    pub(crate) global_registry: Option<RegistryAddress>,
     /// Where `./outputs` and logs of replicas are kept: az://, s3://, gs:// or
     /// file:// [default: outputs/ in the data folder]
     #[arg(long, value_name = "URL", env = "LUSK_OUTPUTS", hide_env_values = true)]

@@ -79,7 +79,10 @@ fn a_team_builds_an_environment_once() {
     let repository = format!("azureml/azureml_{key}");
     for tag in ["latest", "python3.14-wasm"] {
         let seen = registry.inspect(&format!("{repository}:{tag}"));
-        assert!(seen["Layers"].as_array().expect("layers").len() >= 2, "{seen}");
+        assert!(
+            seen["Layers"].as_array().expect("layers").len() >= 2,
+            "{seen}"
+        );
     }
     registry.copy(&format!("{repository}:latest"));
 }
@@ -89,7 +92,12 @@ fn the_global_registry_is_asked_after_the_workspaces() {
     let (global, workspace) = (Registry::start("global"), Registry::start("workspace"));
     let publisher = node("publisher", &["--registry", &global.url()]);
     deploy(&publisher, "pure");
-    let flags = ["--registry", &workspace.url(), "--global-registry", &global.url()];
+    let flags = [
+        "--registry",
+        &workspace.url(),
+        "--global-registry",
+        &global.url(),
+    ];
     let reader = node("reader", &flags);
     let said = deploy(&reader, "pure");
     assert!(said.contains("found in the global registry"), "{said}");
@@ -104,7 +112,10 @@ fn a_registry_that_is_down_costs_a_warning() {
     let lusk = node("lonely", &["--registry", &address]);
     let said = deploy(&lusk, "pure");
     assert!(said.contains("warning"), "{said}");
-    assert!(said.contains(address.trim_start_matches("http://")), "{said}");
+    assert!(
+        said.contains(address.trim_start_matches("http://")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -45,7 +45,8 @@ pub struct Setup {
 impl Setup {
     /// More words of the command line of `lusk up`.
     pub fn flags(mut self, flags: &[&str]) -> Self {
-        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
 

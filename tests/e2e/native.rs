@@ -156,7 +156,11 @@ fn nothing_of_a_process_outlives_its_node() {
     process(&lusk, "parent", run);
     let reply = lusk.score("parent", "1").expect(200).json();
     let pids: Vec<u64> = serde_json::from_value(reply).expect("numbers");
-    let lives = |pid: &u64| PathBuf::from(format!("/proc/{pid}/exe")).canonicalize().is_ok();
+    let lives = |pid: &u64| {
+        PathBuf::from(format!("/proc/{pid}/exe"))
+            .canonicalize()
+            .is_ok()
+    };
     assert!(pids.iter().all(lives));
     lusk.kill();
     lusk.restart();
@@ -172,7 +176,9 @@ fn outputs_are_kept_beyond_the_replica() {
     process(&lusk, "writer", run);
     lusk.score("writer", "77").expect(200);
     lusk.deploy("sandboxed")
-        .python(&format!("def init():\n    pass\n\n\ndef run(raw_data):\n{run}\n"))
+        .python(&format!(
+            "def init():\n    pass\n\n\ndef run(raw_data):\n{run}\n"
+        ))
         .done();
     lusk.score("sandboxed", "78").expect(200);
     lusk.stop();

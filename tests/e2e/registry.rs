@@ -17,12 +17,13 @@ use crate::lusk::test_folder;
 pub const USER: (&str, &str) = ("teammate", "a well-known password");
 
 /// [`USER`] as a line of an Apache password file.
-const PASSWORD_FILE: &str = "teammate:$2b$05$/WoCTgM5zZ4f69O6JrF2wuKhc/2qe1OMtr2PGLfa9lZj4MymqvPAS\n";
+const PASSWORD_FILE: &str =
+    "teammate:$2b$05$/WoCTgM5zZ4f69O6JrF2wuKhc/2qe1OMtr2PGLfa9lZj4MymqvPAS\n";
 
 /// A running registry. Killed on drop.
 pub struct Registry {
     process: Child,
-    folder: TempDir,
+    _folder: TempDir,
     /// `127.0.0.1:<port>`.
     pub address: String,
 }
@@ -35,7 +36,10 @@ impl Registry {
 
     /// A registry for [`USER`] alone.
     pub fn start_locked(name: &str) -> Self {
-        Self::start_with(name, "auth: {htpasswd: {realm: test, path: FOLDER/passwords}}\n")
+        Self::start_with(
+            name,
+            "auth: {htpasswd: {realm: test, path: FOLDER/passwords}}\n",
+        )
     }
 
     fn start_with(name: &str, more: &str) -> Self {
@@ -67,7 +71,7 @@ impl Registry {
         thread::spawn(move || lines.for_each(drop));
         Self {
             process,
-            folder,
+            _folder: folder,
             address,
         }
     }
@@ -75,21 +79,6 @@ impl Registry {
     /// What `lusk up --registry` takes.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// Bytes of everything that it keeps.
-    pub fn bytes(&self) -> u64 {
-        fn below(path: &std::path::Path) -> u64 {
-            let entries = fs::read_dir(path).into_iter().flatten().flatten();
-            entries
-                .map(|entry| match entry.metadata() {
-                    Ok(found) if found.is_dir() => below(&entry.path()),
-                    Ok(found) => found.len(),
-                    Err(_) => 0,
-                })
-                .sum()
-        }
-        below(&self.folder.path().join("content"))
     }
 
     /// What `skopeo inspect` says of an image.
