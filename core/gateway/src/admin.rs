@@ -29,7 +29,10 @@ use fault::Fault;
 mod auth;
 mod blobs;
 mod envelope;
+mod environments;
 mod fault;
+mod image_json;
+mod images;
 mod input;
 mod metrics;
 mod model_json;
@@ -43,6 +46,7 @@ mod routes;
 mod serve;
 mod service_json;
 mod services;
+mod stream;
 mod validate;
 mod wire;
 

@@ -12,7 +12,7 @@ use http::{
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
-use lusk_contract::{BlobError, ScriptError};
+use lusk_contract::{BlobError, ImageError, ScriptError};
 use lusk_control::ControlError;
 use lusk_domain::{Failure, FailureCode, ServiceName};
 use lusk_router::RouteError;
@@ -237,6 +237,29 @@ pub(crate) fn control_failure(error: &ControlError) -> Failure {
     let mut failure = error.failure();
     if matches!(error, ControlError::ShuttingDown) {
         failure.status_code = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    }
+    failure
+}
+
+/// What the admin door says of an image that cannot be had.
+pub(crate) fn image_failure(error: &ImageError) -> Failure {
+    let code = match error {
+        ImageError::NotFound(_) => FailureCode::NotFound,
+        ImageError::Unsupported(_) | ImageError::Build { .. } => {
+            FailureCode::EnvironmentBuildFailed
+        }
+        ImageError::Refused(_) => FailureCode::BadRequest,
+        ImageError::Registry { .. } => FailureCode::InternalServerError,
+        // What else there is, or comes, is the storage's fault.
+        _ => FailureCode::StorageFailed,
+    };
+    let mut failure = Failure::new(code, error.to_string());
+    match error {
+        ImageError::Registry { .. } => failure.status_code = StatusCode::BAD_GATEWAY.as_u16(),
+        ImageError::Build { log, .. } if !log.is_empty() => {
+            failure = failure.with_detail("BuildLog", log);
+        }
+        _ => {}
     }
     failure
 }

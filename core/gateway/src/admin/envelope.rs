@@ -1,6 +1,8 @@
 //! What every answer of the admin door has in common: the ids of the request,
 //! the API's version, the error object.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -11,6 +13,10 @@ use uuid::Uuid;
 
 use super::{Shared, auth, fault::Fault};
 use crate::{headers, listener::MAX_HEADER_BYTES};
+
+/// The id that the node gave a request, for those who answer in parts.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 /// The id that the node gives a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -23,9 +29,12 @@ const SUPPORTED_VERSIONS: HeaderName = HeaderName::from_static("api-supported-ve
 const MAX_CLIENT_ID: usize = 100;
 
 /// Checks the token, runs the handler, and dresses what comes out.
-pub(crate) async fn wrap(State(admin): Shared, request: Request, next: Next) -> Response {
+pub(crate) async fn wrap(State(admin): Shared, mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().to_string();
     let client_id = client_id(request.headers());
+    request
+        .extensions_mut()
+        .insert(RequestId(id.as_str().into()));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let response = match headers_fit(&request).and_then(|()| auth::check(&admin, &request)) {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use lusk_contract::BlobError;
+use lusk_contract::{BlobError, ImageError};
 use lusk_control::ControlError;
 use lusk_domain::{Failure, FailureCode, FailureDetail, Violation};
 use serde_json::{Value, json};
@@ -123,5 +123,11 @@ impl From<ControlError> for Fault {
 impl From<BlobError> for Fault {
     fn from(error: BlobError) -> Self {
         problem::blob_failure(&error).into()
+    }
+}
+
+impl From<ImageError> for Fault {
+    fn from(error: ImageError) -> Self {
+        problem::image_failure(&error).into()
     }
 }

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use lusk_control::UpdateService;
-use lusk_domain::SettingsChange;
+use lusk_domain::{EnvironmentRef, SettingsChange};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     fault::Fault,
     input::{Json, part},
-    wire::ImageRequest,
+    wire::{ImageRequest, Wished},
 };
 
 /// Most operations of one patch; the SDK sends at most one for each setting and
@@ -72,7 +72,7 @@ struct Operation {
 pub(crate) fn update_service(
     body: &Json,
     tags: &BTreeMap<String, String>,
-) -> Result<UpdateService, Fault> {
+) -> Result<Wished<UpdateService>, Fault> {
     let operations: Vec<Operation> = body.parse()?;
     if operations.is_empty() {
         return Err(Fault::bad_request("the patch is empty: nothing to change"));
@@ -101,6 +101,7 @@ fn in_operation(index: usize, mut fault: Fault) -> Fault {
 #[derive(Default)]
 struct Patch {
     update: UpdateService,
+    reference: Option<EnvironmentRef>,
     settings: Map<String, Value>,
 }
 
@@ -161,6 +162,7 @@ impl Patch {
                 let image = part::<ImageRequest>(path, value)?.wish()?;
                 self.update.entry = image.entry;
                 self.update.models = image.models;
+                self.reference = image.reference;
             }
             // Taken and without effect, as in a create request.
             ["storageInitEnabled"] | ["dataCollection", "eventHubEnabled"] => {}
@@ -200,10 +202,13 @@ impl Patch {
         }
     }
 
-    fn finish(mut self) -> Result<UpdateService, Fault> {
+    fn finish(mut self) -> Result<Wished<UpdateService>, Fault> {
         let settings = Value::Object(self.settings);
         self.update.settings = part::<SettingsChange>("", &settings)?;
-        Ok(self.update)
+        Ok(Wished {
+            wish: self.update,
+            reference: self.reference,
+        })
     }
 }
 
@@ -236,7 +241,7 @@ mod tests {
     fn patch(operations: &Value) -> Result<UpdateService, Fault> {
         let tags = BTreeMap::from([("old".to_owned(), "1".to_owned())]);
         let body = Json::from(Bytes::from(operations.to_string()));
-        update_service(&body, &tags)
+        update_service(&body, &tags).map(|wished| wished.wish)
     }
 
     fn replace(path: &str, value: Value) -> Result<UpdateService, Fault> {

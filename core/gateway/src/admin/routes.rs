@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, head, patch, post};
 
-use super::{Admin, blobs, metrics, models, openapi, operations, services, validate};
+use super::{
+    Admin, blobs, environments, images, metrics, models, openapi, operations, services, validate,
+};
 
 /// One route.
 pub(crate) struct Route {
@@ -69,6 +71,28 @@ pub(crate) fn workspace() -> Vec<Route> {
         route("get", "/models/{id}", get(models::show)),
         route("patch", "/models/{id}", patch(models::change)),
         route("delete", "/models/{id}", delete(models::delete)),
+        route("post", "/environments", post(environments::register)),
+        route("get", "/environments", get(environments::list)),
+        route("get", "/environments/{name}", get(environments::show)),
+        route(
+            "get",
+            "/environments/{name}/versions",
+            get(environments::versions),
+        ),
+        route(
+            "get",
+            "/environments/{name}/versions/{version}",
+            get(environments::version),
+        ),
+        route("post", "/images", post(images::build)),
+        route("get", "/images", get(images::list)),
+        route("get", "/images/{key}", get(images::show)),
+        route("get", "/images/{key}/export", get(images::export)),
+        route("get", "/images/{key}/sbom", get(images::sbom)),
+        route("post", "/images/{key}/push", post(images::push)),
+        route("post", "/images/{key}/pull", post(images::pull)),
+        route("post", "/images/prune", post(images::prune)),
+        route("post", "/images/import", post(images::import)),
         route("post", "/blobs", post(blobs::upload)),
         route("get", "/blobs/{digest}", get(blobs::download)),
         route("head", "/blobs/{digest}", head(blobs::look)),

@@ -51,6 +51,7 @@ fn identity(view: &ServiceView, options: &AdminOptions) -> Object {
         "workspaceName": options.workspace,
         "revision": record.revision,
         "runtime": view.runtime,
+        "debugPort": record.spec.entry.as_ref().and_then(|entry| entry.debug_port),
         "deploymentStatus": {
             "desiredReplicas": view.status.desired_replicas,
             "updatedReplicas": view.status.updated_replicas,
@@ -128,7 +129,7 @@ fn contents(view: &ServiceView, models: &Models) -> Object {
         .collect();
     object(json!({
         "imageId": view.image.as_ref().map(lusk_domain::ImageKey::repository),
-        "imageDigest": null,
+        "imageDigest": view.image_digest,
         "imageDetails": null,
         "environmentDetails": environment,
         "modelDetails": details,
@@ -139,6 +140,8 @@ fn contents(view: &ServiceView, models: &Models) -> Object {
             "modelIds": spec.models,
             "models": details,
             "environment": environment,
+            "runtime": spec.entry.as_ref().and_then(|entry| entry.runtime),
+            "debugPort": spec.entry.as_ref().and_then(|entry| entry.debug_port),
         },
     }))
 }
@@ -155,7 +158,7 @@ fn snapshot_asset(entry: &Entry) -> Value {
 }
 
 /// The environment without the password of its registry.
-fn environment(environment: &Environment) -> Value {
+pub(crate) fn environment(environment: &Environment) -> Value {
     let mut shown = environment.clone();
     if let Some(registry) = &mut shown.docker.base_image_registry {
         registry.password = None;

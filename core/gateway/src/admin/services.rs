@@ -9,19 +9,19 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::HeaderName};
 use lusk_control::{ServiceView, UpdateService};
-use lusk_domain::{ComputeType, Entry, ModelId, Operation, ServiceName};
+use lusk_domain::{ComputeType, Entry, EnvironmentRef, ModelId, Operation, ServiceName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Shared,
+    Admin, Shared, environments,
     fault::Fault,
     input::{Json, Params, parse_part},
     operation_json,
     paging::{self, Link},
     patch,
     service_json::{self, Models},
-    wire::{self, ImageRequest},
+    wire::{self, ImageRequest, Wished},
     workspace_url,
 };
 
@@ -79,8 +79,11 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Fault> {
-    let mut wish = wire::create_service(&body)?;
-    complete_snapshot(&admin, wish.entry.as_mut()).await?;
+    let Wished {
+        mut wish,
+        reference,
+    } = wire::create_service(&body)?;
+    complete(&admin, wish.entry.as_mut(), reference).await?;
     let operation = admin.control.create(wish).await?;
     Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
 }
@@ -134,8 +137,11 @@ pub(crate) async fn update(
 ) -> Result<Response, Fault> {
     let name = named.service()?;
     let view = existing(&admin, &name).await?;
-    let mut change = patch::update_service(&body, &view.record.spec.tags)?;
-    complete_snapshot(&admin, change.entry.as_mut()).await?;
+    let Wished {
+        wish: mut change,
+        reference,
+    } = patch::update_service(&body, &view.record.spec.tags)?;
+    complete(&admin, change.entry.as_mut(), reference).await?;
     let operation = admin.control.update(&name, change).await?;
     Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
 }
@@ -159,7 +165,7 @@ pub(crate) async fn reload(
     let mut entry = image.entry.ok_or_else(|| {
         Fault::bad_request("a reload takes a new entry script: `driverProgram` and `assets`")
     })?;
-    complete_snapshot(&admin, Some(&mut entry)).await?;
+    complete(&admin, Some(&mut entry), image.reference).await?;
     let change = UpdateService {
         entry: Some(entry),
         models: image.models,
@@ -279,6 +285,26 @@ fn no_service(name: &ServiceName) -> Fault {
     Fault::not_found(format!("no service `{name}`"))
 }
 
+/// Fills in what only the node knows of an entry script: the size of its
+/// snapshot, and what a registered environment is.
+async fn complete(
+    admin: &Admin,
+    entry: Option<&mut Entry>,
+    reference: Option<EnvironmentRef>,
+) -> Result<(), Fault> {
+    match (entry, reference) {
+        (Some(entry), Some(reference)) => {
+            entry.environment = environments::resolve(admin, &reference).await?;
+            complete_snapshot(admin, Some(entry)).await
+        }
+        (None, Some(reference)) => Err(Fault::bad_request(format!(
+            "`environmentReference` names `{:.80}`, but there is no entry script that would need it",
+            reference.name
+        ))),
+        (entry, None) => complete_snapshot(admin, entry).await,
+    }
+}
+
 /// Checks that the snapshot was uploaded, and fills in its size if nobody said.
 async fn complete_snapshot(admin: &Admin, entry: Option<&mut Entry>) -> Result<(), Fault> {
     let Some(snapshot) = entry.map(|entry| &mut entry.snapshot) else {
@@ -334,11 +360,11 @@ impl Filter {
             wanted.eq_ignore_ascii_case(kind)
         }) && is_or_any(self.image.as_deref(), |wanted| {
             image.as_deref() == Some(wanted)
-        }) && self.image_digest.is_none()
-            && is_or_any(self.model_name.as_deref(), |wanted| {
-                spec.models.iter().any(|id| id.name.as_str() == wanted)
-            })
-            && is_or_any(self.model.as_ref(), |wanted| spec.models.contains(wanted))
+        }) && is_or_any(self.image_digest.as_deref(), |wanted| {
+            view.image_digest.as_deref() == Some(wanted)
+        }) && is_or_any(self.model_name.as_deref(), |wanted| {
+            spec.models.iter().any(|id| id.name.as_str() == wanted)
+        }) && is_or_any(self.model.as_ref(), |wanted| spec.models.contains(wanted))
             && has_labels(&spec.tags, &self.tags)
             && has_labels(&spec.properties, &self.properties)
     }

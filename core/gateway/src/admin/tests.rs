@@ -7,15 +7,17 @@ use http::{Method, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use lusk_contract::SystemClock;
+use lusk_contract::{Images, SystemClock, testing::StubImages};
 use lusk_control::{Capacity, Parts};
 use lusk_domain::Digest;
 use serde_json::{Value, json};
 
 use super::*;
-use fakes::{Echoes, MemoryBlobs, MemoryLogs, MemoryRecords, NoDoors, NoImages};
+use fakes::{Echoes, MemoryBlobs, MemoryLogs, MemoryRecords, NoDoors};
 
+mod environments;
 mod fakes;
+mod images;
 
 /// What a door is told in tests.
 pub(crate) fn options() -> AdminOptions {
@@ -52,6 +54,10 @@ impl Reply {
 
 impl Door {
     async fn open() -> Self {
+        Self::with(Arc::new(StubImages::default())).await
+    }
+
+    async fn with(images: Arc<dyn Images>) -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let blobs = Arc::new(MemoryBlobs::default());
         let disk_full = Arc::clone(&blobs.full);
@@ -60,7 +66,7 @@ impl Door {
         let parts = Parts {
             records: Arc::new(MemoryRecords::default()),
             blobs: Arc::clone(&options.blobs),
-            images: Arc::new(NoImages),
+            images,
             host: Arc::new(Echoes),
             logs: Arc::new(MemoryLogs::default()),
             clock: Arc::new(SystemClock),
@@ -650,6 +656,8 @@ async fn the_document_lists_every_route_and_every_listed_route_answers() {
             .replace("{workspace}", "local")
             .replace("{name}", "absent")
             .replace("{id}", "absent:1")
+            .replace("{version}", "1")
+            .replace("{key}", "0123456789abcdef0123456789abcdef")
             .replace("{digest}", &Digest::of(b"absent").to_string());
         let reply = door.send(&method, &path, "{}").await;
         assert_ne!(reply.status, 405, "{method} {path}");

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Shared,
+    Admin, Shared, environments,
     fault::Fault,
     input::{Json, parse_part},
-    wire,
+    wire::{self, Wished},
 };
 
 /// The name in a path, not yet known to be good.
@@ -45,7 +45,10 @@ pub(crate) async fn service(State(admin): Shared, body: Json) -> Result<JsonRepl
 }
 
 async fn whole(admin: &Admin, body: &Json) -> Result<(), Fault> {
-    let wish = wire::create_service(body)?;
+    let Wished { wish, reference } = wire::create_service(body)?;
+    if let Some(reference) = reference {
+        environments::resolve(admin, &reference).await?;
+    }
     settings(&wish.settings)?;
     if wish.models.len() > Model::MAX_PER_SERVICE {
         return Err(Fault::bad_request(format!(

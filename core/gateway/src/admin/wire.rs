@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use lusk_control::CreateService;
 use lusk_domain::{
-    ComputeName, ComputeType, Digest, Entry, Environment, KeyKind, ModelId, Secret, ServiceName,
-    SettingsChange, Snapshot,
+    ComputeName, ComputeType, Digest, Entry, Environment, EnvironmentRef, KeyKind, ModelId,
+    RuntimeKind, Secret, ServiceName, SettingsChange, Snapshot,
 };
 use serde::Deserialize;
 
@@ -86,6 +86,12 @@ pub(crate) struct ImageRequest {
     model_ids: Option<Vec<ModelId>>,
     /// What the script needs.
     environment: Option<Environment>,
+    /// A registered environment in its place.
+    environment_reference: Option<EnvironmentRef>,
+    /// The runtime asked for by name.
+    runtime: Option<RuntimeKind>,
+    /// Port on which the script waits for a debugger.
+    debug_port: Option<u16>,
 }
 
 /// A stored file that goes with a service.
@@ -116,10 +122,22 @@ pub(crate) struct ImageWish {
     pub(crate) entry: Option<Entry>,
     /// The models; none means keep what there is.
     pub(crate) models: Option<Vec<ModelId>>,
+    /// The registered environment that the entry script's is to be replaced by.
+    pub(crate) reference: Option<EnvironmentRef>,
+}
+
+/// A request, and the registered environment that its entry script needs,
+/// which only the node can look up.
+#[derive(Debug)]
+pub(crate) struct Wished<T> {
+    /// What is asked for.
+    pub(crate) wish: T,
+    /// What its environment is to be replaced by.
+    pub(crate) reference: Option<EnvironmentRef>,
 }
 
 /// Reads the body of a create request.
-pub(crate) fn create_service(body: &Json) -> Result<CreateService, Fault> {
+pub(crate) fn create_service(body: &Json) -> Result<Wished<CreateService>, Fault> {
     let wish: ServiceBody = body.parse()?;
     let settings = settings(body)?;
     let compute = compute_type(&wish.compute_type, wish.port)?;
@@ -136,7 +154,8 @@ pub(crate) fn create_service(body: &Json) -> Result<CreateService, Fault> {
             "`keys.secondaryKey` is given without `keys.primaryKey`; give both, or the primary key alone",
         ));
     }
-    Ok(CreateService {
+    let reference = image.reference;
+    let wish = CreateService {
         name: wish.name,
         compute,
         compute_name: wish.compute_name,
@@ -149,7 +168,8 @@ pub(crate) fn create_service(body: &Json) -> Result<CreateService, Fault> {
         primary_key: keys.primary_key,
         secondary_key: keys.secondary_key,
         overwrite: wish.overwrite.unwrap_or(false),
-    })
+    };
+    Ok(Wished { wish, reference })
 }
 
 /// The settings in a create body, or in any part of one.
@@ -193,6 +213,11 @@ pub(crate) fn regenerate_key(body: &Json) -> Result<(KeyKind, Option<Secret>), F
 impl ImageRequest {
     /// Checks that script and snapshot come together.
     pub(crate) fn wish(self) -> Result<ImageWish, Fault> {
+        if self.environment.is_some() && self.environment_reference.is_some() {
+            return Err(Fault::bad_request(
+                "`environmentImageRequest` holds both `environment` and `environmentReference`; give one",
+            ));
+        }
         let environment = self.environment.unwrap_or_default();
         let variable = |name: &str| environment.environment_variables.get(name).cloned();
         let script = self
@@ -215,6 +240,8 @@ impl ImageRequest {
                 source_directory,
                 snapshot: asset.snapshot()?,
                 environment,
+                runtime: self.runtime,
+                debug_port: self.debug_port,
             }),
             (Some(script), None) => {
                 return Err(Fault::bad_request(format!(
@@ -230,6 +257,7 @@ impl ImageRequest {
         Ok(ImageWish {
             entry,
             models: self.model_ids,
+            reference: self.environment_reference,
         })
     }
 }

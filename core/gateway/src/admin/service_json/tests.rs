@@ -36,6 +36,8 @@ fn view(compute: ComputeType) -> ServiceView {
                 bytes: 2,
             },
             environment,
+            runtime: None,
+            debug_port: None,
         }),
         settings: Settings::default(),
     };
@@ -59,6 +61,7 @@ fn view(compute: ComputeType) -> ServiceView {
         runtime: RuntimeKind::Python,
         local_address: None,
         image: None,
+        image_digest: None,
     }
 }
 

@@ -16,14 +16,14 @@ use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use lusk_contract::{
-    BlobError, BlobSink, Blobs, ImageError, ImageRecord, Images, LogStream, ModelFilter, Progress,
-    RecordError, Records, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest,
-    ScriptError, ScriptKind, ScriptSchema, ServiceLog, ServiceLogs, StartError, StoredBlob,
+    BlobError, BlobSink, Blobs, LogStream, ModelFilter, Progress, RecordError, Records, Replica,
+    ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
+    ScriptSchema, ServiceLog, ServiceLogs, StartError, StoredBlob,
 };
 use lusk_control::{LocalDoor, LocalDoors};
 use lusk_domain::{
-    Digest, Environment, ImageKey, Model, ModelChange, ModelDraft, ModelId, ModelVersion,
-    Operation, ServiceName, ServiceRecord,
+    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId, ModelVersion,
+    Operation, RegisteredEnvironment, ServiceName, ServiceRecord,
 };
 use lusk_router::Route;
 use serde_json::json;
@@ -34,6 +34,7 @@ pub(super) struct MemoryRecords {
     models: Mutex<BTreeMap<ModelId, Model>>,
     services: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
     operations: Mutex<BTreeMap<Uuid, Operation>>,
+    environments: Mutex<Vec<RegisteredEnvironment>>,
 }
 
 impl MemoryRecords {
@@ -105,6 +106,41 @@ impl Records for MemoryRecords {
         let gone = self.models.lock().unwrap().remove(id);
         gone.map(drop)
             .ok_or_else(|| RecordError::NoModel(id.clone()))
+    }
+
+    async fn register_environment(
+        &self,
+        name: &EnvironmentName,
+        mut environment: Environment,
+    ) -> Result<RegisteredEnvironment, RecordError> {
+        let mut all = self.environments.lock().unwrap();
+        let version = (all.len() + 1).to_string();
+        environment.name = Some(name.to_string());
+        environment.version = Some(version.clone());
+        let registered = RegisteredEnvironment {
+            name: name.clone(),
+            version,
+            created_time: Timestamp::UNIX_EPOCH,
+            environment,
+        };
+        all.push(registered.clone());
+        Ok(registered)
+    }
+
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        version: Option<&str>,
+    ) -> Result<Option<RegisteredEnvironment>, RecordError> {
+        let all = self.environments.lock().unwrap();
+        let is_it = |one: &&RegisteredEnvironment| {
+            one.name == *name && version.is_none_or(|version| one.version == version)
+        };
+        Ok(all.iter().rev().find(is_it).cloned())
+    }
+
+    async fn environments(&self) -> Result<Vec<RegisteredEnvironment>, RecordError> {
+        Ok(self.environments.lock().unwrap().clone())
     }
 
     async fn put_service(
@@ -219,28 +255,6 @@ impl Blobs for MemoryBlobs {
         let content = self.contents.lock().unwrap().get(&digest).cloned();
         let content = content.ok_or(BlobError::Missing(digest))?;
         std::fs::write(path, content).map_err(|error| BlobError::Storage(error.to_string()))
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct NoImages;
-
-#[async_trait]
-impl Images for NoImages {
-    async fn find(&self, key: &ImageKey) -> Result<Option<ImageRecord>, ImageError> {
-        Ok(Some(ImageRecord {
-            key: key.clone(),
-            manifest: String::new(),
-            built: Timestamp::UNIX_EPOCH,
-        }))
-    }
-
-    async fn build(
-        &self,
-        environment: &Environment,
-    ) -> Result<(ImageRecord, Vec<String>), ImageError> {
-        let record = self.find(&ImageKey::of(environment)).await?;
-        Ok((record.unwrap(), Vec::new()))
     }
 }
 

@@ -10,6 +10,10 @@ fn digest() -> Digest {
     Digest::of(b"snapshot")
 }
 
+fn create(tree: &Value) -> Result<CreateService, Fault> {
+    create_service(&body(tree)).map(|wished| wished.wish)
+}
+
 /// The body that the original's SDK sends, every key of it.
 fn sdk_body() -> Value {
     json!({
@@ -39,7 +43,7 @@ fn sdk_body() -> Value {
 
 #[test]
 fn every_key_of_the_original_reaches_the_wish() {
-    let wish = create_service(&body(&sdk_body())).unwrap();
+    let wish = create(&sdk_body()).unwrap();
     assert_eq!(wish.name.as_str(), "digits");
     assert_eq!(wish.compute, ComputeType::Aks);
     assert_eq!(wish.compute_name.unwrap().as_str(), "edge1");
@@ -84,10 +88,10 @@ fn every_key_of_the_original_reaches_the_wish() {
 
 #[test]
 fn models_alone_are_a_service_without_code() {
-    let wish = create_service(&body(&json!({
+    let wish = create(&json!({
         "name": "plain", "computeType": "aks",
         "environmentImageRequest": {"modelIds": ["digits:2"]},
-    })))
+    }))
     .unwrap();
     assert_eq!(wish.entry, None);
     assert_eq!(wish.models.len(), 1);
@@ -102,18 +106,14 @@ fn script_and_folder_are_found_in_the_variables_too() {
     image.remove("sourceDirectory");
     image["environment"]["environmentVariables"] =
         json!({"AZUREML_ENTRY_SCRIPT": "main.py", "AZUREML_SOURCE_DIRECTORY": "top"});
-    let entry = create_service(&body(&tree)).unwrap().entry.unwrap();
+    let entry = create(&tree).unwrap().entry.unwrap();
     assert_eq!(entry.script, "main.py");
     assert_eq!(entry.source_directory.as_deref(), Some("top"));
 }
 
 #[test]
 fn a_local_service_has_a_port() {
-    let local = |port: Value| {
-        create_service(&body(
-            &json!({"name": "abc", "computeType": "LOCAL", "port": port}),
-        ))
-    };
+    let local = |port: Value| create(&json!({"name": "abc", "computeType": "LOCAL", "port": port}));
     assert_eq!(
         local(json!(8890)).unwrap().compute,
         ComputeType::Local { port: Some(8890) }
@@ -179,7 +179,7 @@ fn a_refusal_names_the_field() {
         (json!([]), "expected"),
     ];
     for (tree, expected) in cases {
-        let refused = create_service(&body(&tree)).unwrap_err();
+        let refused = create(&tree).unwrap_err();
         assert_eq!(refused.status, http::StatusCode::BAD_REQUEST);
         assert!(
             refused.message.contains(expected),
@@ -206,4 +206,25 @@ fn a_key_is_generated_unless_a_value_is_given() {
             .message
             .contains("expected Primary or Secondary")
     );
+}
+
+#[test]
+fn a_runtime_a_debugger_and_a_registered_environment_are_asked_for() {
+    let mut tree = sdk_body();
+    let image = &mut tree["environmentImageRequest"];
+    image["runtime"] = json!("process");
+    image["debugPort"] = json!(5678);
+    image["environmentReference"] = json!({"name": "e"});
+    let refused = create(&tree).unwrap_err();
+    assert!(refused.message.contains("give one"), "{}", refused.message);
+    let image = tree["environmentImageRequest"].as_object_mut().unwrap();
+    image.remove("environment");
+    let Wished { wish, reference } = create_service(&body(&tree)).unwrap();
+    let entry = wish.entry.unwrap();
+    assert_eq!(
+        (entry.runtime, entry.debug_port),
+        (Some(RuntimeKind::Process), Some(5678))
+    );
+    let reference = reference.unwrap();
+    assert_eq!((reference.name.as_str(), reference.version), ("e", None));
 }
