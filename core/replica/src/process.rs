@@ -56,7 +56,7 @@ use self::{
 use crate::{
     folder::Folders,
     instance::Ended,
-    python::check_source,
+    runner::check_source,
     script::{internal, out_of_memory},
     wording,
 };

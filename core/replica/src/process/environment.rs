@@ -95,3 +95,66 @@ pub(super) fn is_managed_by_user(revision: &Revision) -> bool {
     let packages = revision.image.as_ref().and_then(|it| it.packages.as_ref());
     packages.is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+    use lusk_domain::RuntimeKind;
+
+    fn variables(revision: &Revision, cores: Option<usize>) -> BTreeMap<String, String> {
+        let places = Places {
+            app_root: Path::new("/w/app"),
+            home: Path::new("/w/home"),
+            tmp: Path::new("/w/tmp"),
+        };
+        let node = [
+            ("LUSK_ADMIN_TOKEN", "secret"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("HOME", "/home/ada"),
+            ("PATH", "/opt/bin"),
+            ("CUDA_VISIBLE_DEVICES", "1"),
+            ("PYTHONPATH", "/elsewhere"),
+            (MARK, "ours"),
+        ];
+        let node = node.map(|(name, value)| (name.into(), value.into()));
+        let all = of_worker(revision, &places, "m-1", cores, node.into_iter());
+        let text = |it: OsString| it.into_string().unwrap();
+        all.into_iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn only_what_a_script_needs_is_there() {
+        let mut revision = Bench::new().revision(RuntimeKind::Process, "score.py");
+        for (name, value) in [
+            ("AML_APP_ROOT", "/var/azureml-app"),
+            ("AZUREML_MODEL_DIR", "azureml-models/m/1"),
+            ("OMP_NUM_THREADS", "9"),
+            (MARK, "theirs"),
+            ("a=b", "c"),
+            ("nul", "\0"),
+        ] {
+            revision.variables.insert(name.to_owned(), value.to_owned());
+        }
+        let expected = [
+            ("AML_APP_ROOT", "/w/app"),
+            ("AZUREML_MODEL_DIR", "/w/app/azureml-models/m/1"),
+            ("CUDA_VISIBLE_DEVICES", "1"),
+            ("HOME", "/w/home"),
+            ("LANG", "C.UTF-8"),
+            (MARK, "m-1"),
+            ("MKL_NUM_THREADS", "2"),
+            ("OMP_NUM_THREADS", "9"),
+            ("OPENBLAS_NUM_THREADS", "2"),
+            ("PATH", "/opt/bin"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            ("PYTHONUNBUFFERED", "1"),
+            ("PYTHONUSERBASE", "/home/ada/.local"),
+            ("TMPDIR", "/w/tmp"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables(&revision, Some(2)), expected.into());
+    }
+}

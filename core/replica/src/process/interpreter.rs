@@ -38,7 +38,7 @@ pub(super) async fn find(revision: &Revision) -> Result<Interpreter, StartError>
     let named = named.and_then(|image| image.interpreter.as_deref());
     let named = named.unwrap_or(Path::new(DEFAULT));
     let path = locate(named, &revision.app_root, env::var_os("PATH").as_deref())?;
-    let version = ask_version(&path).await?;
+    let (version, executable) = ask(&path).await?;
     if read_version(&version) < Some(OLDEST) {
         let (major, minor) = OLDEST;
         return Err(not_usable(format!(
@@ -46,6 +46,11 @@ pub(super) async fn find(revision: &Revision) -> Result<Interpreter, StartError>
             path.display()
         )));
     }
+    // What is on PATH may be a stand-in that looks for the real one each time.
+    let path = match executable {
+        Some(executable) if is_bare(named) => executable,
+        _ => path,
+    };
     Ok(Interpreter { path, version })
 }
 
@@ -56,7 +61,7 @@ fn locate(
     app_root: &Path,
     search: Option<&std::ffi::OsStr>,
 ) -> Result<PathBuf, StartError> {
-    if named.components().count() > 1 {
+    if !is_bare(named) {
         let path = app_root.join(named);
         return match access(&path, Access::EXEC_OK) {
             Ok(()) if path.is_file() => Ok(path),
@@ -77,11 +82,16 @@ fn locate(
         })
 }
 
-async fn ask_version(path: &Path) -> Result<String, StartError> {
+fn is_bare(named: &Path) -> bool {
+    named.components().count() == 1
+}
+
+/// The interpreter's version, and where it says that it is.
+async fn ask(path: &Path) -> Result<(String, Option<PathBuf>), StartError> {
     let kept = ["LD_LIBRARY_PATH", "PATH"];
     let child = Command::new(path)
         .args(["-S", "-s", "-E", "-c"])
-        .arg("import sys; print('%d.%d.%d' % sys.version_info[:3])")
+        .arg("import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)")
         .env_clear()
         .envs(
             kept.into_iter()
@@ -97,16 +107,19 @@ async fn ask_version(path: &Path) -> Result<String, StartError> {
             not_a_python(path, &format!("it did not tell its version within {limit}"))
         })?
         .map_err(|error| not_a_python(path, &error.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if !output.status.success() || read_version(&said).is_none() {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (version, executable) = said.trim().split_once('\n').unwrap_or((said.trim(), ""));
+    if !output.status.success() || read_version(version).is_none() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let complaint = complaint.trim().lines().last().unwrap_or(&said);
+        let complaint = complaint.trim().lines().last().unwrap_or(version);
         return Err(not_a_python(
             path,
             &format!("{}: {complaint}", output.status),
         ));
     }
-    Ok(said)
+    let executable = Path::new(executable);
+    let executable = (executable.is_absolute() && executable.is_file()).then(|| executable.into());
+    Ok((version.to_owned(), executable))
 }
 
 fn read_version(text: &str) -> Option<(u32, u32)> {
@@ -179,8 +192,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("snake");
         file(&path, 0o755);
-        assert_eq!(ask_version(&path).await.unwrap(), "3.7.9");
-        let error = ask_version(Path::new("/bin/false")).await.unwrap_err();
+        assert_eq!(ask(&path).await.unwrap(), ("3.7.9".to_owned(), None));
+        let error = ask(Path::new("/bin/false")).await.unwrap_err();
         assert!(
             error.message.contains("`/bin/false` is not a Python"),
             "{error}"
