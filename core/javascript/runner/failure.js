@@ -1,7 +1,7 @@
 // Errors as the author of a script wants to see them.
 
 // Frames of the runner itself, which lies above the app root, and of the engine.
-const OWN_FRAME = /^\s*at .*(\(native\)|\(?\/[a-z]+\.js(:\d+)*\)?)$|^\s*at <anonymous>( \(native\))?$/;
+const OWN_FRAME = /[ (]\/[a-z]+\.js(:\d+)*\)?$|\(native\)$|^\s*at <anonymous>$/;
 
 /** Type and message on one line. */
 export function summary(error) {

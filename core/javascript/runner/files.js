@@ -1,14 +1,11 @@
 // `lusk:files`: files of the snapshot and the models.
 
 import files from "lusk:scoring/files@0.1.0";
+import { asked } from "./host.js";
 
 /** The bytes of a file; relative paths begin at the app root. */
 export function readFile(path) {
-  try {
-    return new Uint8Array(files.read(String(path)));
-  } catch (problem) {
-    throw problem instanceof Error ? problem : new Error(String(problem));
-  }
+  return new Uint8Array(asked(() => files.read(String(path))));
 }
 
 /** The text of a file in UTF-8. */

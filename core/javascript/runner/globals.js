@@ -1,6 +1,7 @@
 // Globals that scripts expect and the engine does not have.
 
 import environment from "wasi:cli/environment@0.2.0";
+import exits from "wasi:cli/exit@0.2.0";
 import random from "wasi:random/random@0.2.0";
 import stderr from "wasi:cli/stderr@0.2.0";
 import stdout from "wasi:cli/stdout@0.2.0";
@@ -63,6 +64,9 @@ const process = {
   get env() {
     variables ??= Object.fromEntries(environment.getEnvironment());
     return variables;
+  },
+  exit(code = 0) {
+    exits.exit({ tag: code === 0 ? "ok" : "err" });
   },
 };
 

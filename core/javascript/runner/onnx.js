@@ -3,6 +3,7 @@
 import graphs from "wasi:nn/graph@0.2.0-rc-2024-10-28";
 import info from "lusk:scoring/model-info@0.1.0";
 import tensors from "wasi:nn/tensor@0.2.0-rc-2024-10-28";
+import { asked } from "./host.js";
 
 // By the names of onnxruntime: the host's kind, the array, how models call it.
 const KINDS = {
@@ -126,17 +127,5 @@ const described = ({ name, kind, shape }) => ({
   type: BY_MODEL[kind] ?? kind,
   shape: shape.map(Number),
 });
-
-/** The host's answer; its errors become errors of JavaScript. */
-function asked(work) {
-  try {
-    return work();
-  } catch (problem) {
-    if (problem instanceof Error) throw problem;
-    if (typeof problem === "string") throw new Error(problem);
-    const code = typeof problem?.code === "function" ? problem.code() : "unknown";
-    throw new Error(`${code}: ${problem?.data?.() ?? problem}`);
-  }
-}
 
 export default { InferenceSession, Tensor };
