@@ -7,22 +7,28 @@
 mod deploy;
 mod labels;
 mod model;
+mod overrides;
+mod place;
+mod script;
 mod service;
+mod settings;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use deploy::{DeployArgs, ModelsArgs, ScriptArgs, SettingsArgs};
+pub(crate) use deploy::{DeployArgs, ModelsArgs};
 pub(crate) use labels::Label;
 pub(crate) use model::{
     ModelCommand, ModelDownloadArgs, ModelListArgs, ModelRegisterArgs, ModelShowArgs,
     ModelUpdateArgs, RequirementArgs,
 };
+pub(crate) use script::ScriptArgs;
 pub(crate) use service::{
     ServiceCommand, ServiceListArgs, ServiceLogsArgs, ServiceRegenArgs, ServiceReloadArgs,
     ServiceRunArgs, ServiceUpdateArgs,
 };
+pub(crate) use settings::SettingsArgs;
 
 use crate::commands::{quickstart::QuickstartArgs, up::UpArgs};
 
