@@ -5,6 +5,8 @@
 //! the original's short forms.
 
 mod deploy;
+mod environment;
+mod image;
 mod labels;
 mod model;
 mod overrides;
@@ -18,6 +20,14 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use deploy::{DeployArgs, ModelsArgs};
+pub(crate) use environment::{
+    EnvironmentCommand, EnvironmentDownloadArgs, EnvironmentListArgs, EnvironmentRegisterArgs,
+    EnvironmentScaffoldArgs, EnvironmentShowArgs, MetadataArgs,
+};
+pub(crate) use image::{
+    ImageArgs, ImageBuildArgs, ImageCommand, ImageExportArgs, ImageImportArgs, ImagePruneArgs,
+    ImageScanArgs,
+};
 pub(crate) use labels::Label;
 pub(crate) use model::{
     ModelCommand, ModelDownloadArgs, ModelListArgs, ModelRegisterArgs, ModelShowArgs,
@@ -101,7 +111,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(crate) path: Option<PathBuf>,
     /// Say more on stderr
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) verbose: bool,
     /// Say everything on stderr
     #[arg(long, global = true, action = ArgAction::SetTrue)]
@@ -155,6 +165,12 @@ pub(crate) enum Command {
     /// Look at, change and call services
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Register and look at environments: what entry scripts need
+    #[command(subcommand)]
+    Environment(EnvironmentCommand),
+    /// Look at images, build, push, pull, carry and scan them
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Compile a component to machine code; a node calls it as a child process
     #[command(hide = true)]
     CompileComponent {

@@ -208,16 +208,75 @@ impl Client {
         &self,
         digest: Digest,
     ) -> anyhow::Result<impl Stream<Item = Result<Bytes, hyper::Error>> + use<>> {
-        let url = self.url(&format!("/blobs/{digest}"));
-        let request = self.request(Method::GET, &url).body(full(Bytes::new()))?;
-        let response = self.answer(request).await?;
-        let frames = BodyStream::new(response.into_body());
-        Ok(frames.filter_map(|frame| async {
-            match frame {
-                Ok(frame) => frame.into_data().ok().map(Ok),
-                Err(error) => Some(Err(error)),
+        self.stream(&format!("/blobs/{digest}")).await
+    }
+
+    /// Asks for something long.
+    ///
+    /// # Errors
+    /// No answer, or a refusal; the stream ends with an error if it breaks off.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<impl Stream<Item = Result<Bytes, hyper::Error>> + use<>> {
+        let request = self.request(Method::GET, &self.url(path));
+        let response = self.answer(request.body(full(Bytes::new()))?).await?;
+        Ok(parts_of(response.into_body()))
+    }
+
+    /// Starts work that tells how it goes: JSON objects, one a line, each of
+    /// which `seen` gets as it comes.
+    ///
+    /// # Errors
+    /// No answer, a refusal, a line that is none, or the connection broke off.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        mut seen: impl FnMut(Value),
+    ) -> anyhow::Result<()> {
+        let request = self
+            .request(Method::POST, &self.url(path))
+            .header(header::CONTENT_TYPE, "application/json");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let response = self.answer(request.body(full(body))?).await?;
+        let mut parts = std::pin::pin!(parts_of(response.into_body()));
+        let mut line = Vec::new();
+        while let Some(part) = parts.next().await {
+            let part = part.context("the node's answer broke off")?;
+            for byte in part {
+                if byte != b'\n' {
+                    line.push(byte);
+                } else {
+                    seen(serde_json::from_slice(&line).context("reading a line of the node's")?);
+                    line.clear();
+                }
             }
-        }))
+            anyhow::ensure!(
+                line.len() <= MAX_REPLY_BYTES,
+                "a line of the node's answer is over {MAX_REPLY_BYTES} bytes"
+            );
+        }
+        Ok(())
+    }
+
+    /// Uploads an archive of images; gives the images that are in it.
+    ///
+    /// # Errors
+    /// The content cannot be read, no answer, or a refusal.
+    pub(crate) async fn import(
+        &self,
+        content: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+        size: u64,
+    ) -> anyhow::Result<Value> {
+        let body = StreamBody::new(content.map_ok(Frame::data));
+        let request = self
+            .request(Method::POST, &self.url("/images/import"))
+            .header(header::CONTENT_TYPE, "application/x-tar")
+            .header(header::CONTENT_LENGTH, size)
+            .body(UnsyncBoxBody::new(body))?;
+        let response = self.answer(request).await?;
+        Ok(json_of(response.into_body()).await?["value"].take())
     }
 
     /// Posts to a service. Gives status and body whatever they are.
@@ -287,6 +346,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// What an error object says.
+    pub(crate) fn of(error: &Value) -> Self {
+        let status = error["statusCode"].as_u64().unwrap_or_default();
+        let status = u16::try_from(status).ok();
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        Self::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
+    }
+
     fn new(status: StatusCode, body: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let message =
@@ -405,6 +472,16 @@ fn path_of(url: &str) -> &str {
 
 fn full(body: impl Into<Bytes>) -> Body {
     UnsyncBoxBody::new(Full::new(body.into()).map_err(|never| match never {}))
+}
+
+/// The content of a body as it comes; trailers say nothing here.
+fn parts_of(body: Incoming) -> impl Stream<Item = Result<Bytes, hyper::Error>> {
+    BodyStream::new(body).filter_map(|frame| async {
+        match frame {
+            Ok(frame) => frame.into_data().ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    })
 }
 
 async fn bytes_of(body: Incoming) -> anyhow::Result<Bytes> {

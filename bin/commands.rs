@@ -1,6 +1,8 @@
 //! What the commands do: one file each, and what they share.
 
 pub(crate) mod deploy;
+pub(crate) mod environment;
+pub(crate) mod image;
 pub(crate) mod model;
 pub(crate) mod operation;
 pub(crate) mod quickstart;
@@ -12,11 +14,13 @@ pub(crate) mod upload;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::{
     cli::{Cli, Command, Format, GlobalArgs},
-    client::Client,
+    client::{Client, Refusal},
     progress::Progress,
+    render::Trouble,
 };
 
 /// What every command that talks to a node works with.
@@ -38,16 +42,7 @@ impl Session {
     /// # Errors
     /// No node runs there, or there is no such folder.
     pub(crate) fn new(global: &GlobalArgs) -> anyhow::Result<Self> {
-        let here = std::env::current_dir().context("finding the current folder")?;
-        let directory = match &global.path {
-            Some(path) => here.join(path),
-            None => here,
-        };
-        anyhow::ensure!(
-            directory.is_dir(),
-            "--path {} is not a folder",
-            directory.display()
-        );
+        let directory = folder_of(global)?;
         Ok(Self {
             format: global.output,
             progress: Progress::new(global.only_show_errors),
@@ -62,10 +57,60 @@ impl Session {
         &self.client
     }
 
+    /// Has the node do something that takes long, shows how it goes, and gives
+    /// the result.
+    ///
+    /// # Errors
+    /// The node refused, the work failed, or the connection broke off.
+    pub(crate) async fn work(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let mut end = None;
+        let seen = |mut line: Value| match line["event"].take() {
+            Value::Null => end = Some(line),
+            event => self.show(&event),
+        };
+        let ended = self.client.lines(path, body, seen).await;
+        self.progress.clear();
+        ended?;
+        match end {
+            Some(mut line) if line["error"].is_null() => Ok(line["result"].take()),
+            Some(line) => Err(Refusal::of(&line["error"]).into()),
+            None => Err(Trouble::new("the node broke off in the middle of its work")
+                .with_help("its log may say why")
+                .into()),
+        }
+    }
+
+    fn show(&self, event: &Value) {
+        let step = serde_json::from_value(event["step"].clone());
+        let outcome = serde_json::from_value(event["outcome"].clone());
+        if let (Ok(step), Ok(outcome)) = (step, outcome) {
+            let text = event["text"].as_str().unwrap_or_default();
+            self.progress.event(step, outcome, text);
+        }
+    }
+
     /// `path` from the session's folder.
     pub(crate) fn at(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
     }
+}
+
+/// The folder that relative paths start from.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn folder_of(global: &GlobalArgs) -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir().context("finding the current folder")?;
+    let folder = match &global.path {
+        Some(path) => here.join(path),
+        None => here,
+    };
+    anyhow::ensure!(
+        folder.is_dir(),
+        "--path {} is not a folder",
+        folder.display()
+    );
+    Ok(folder)
 }
 
 /// Runs a command.
@@ -79,6 +124,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Up(args) => up::run(&args, &global).await,
         Command::Quickstart(args) => quickstart::run(&args, &global).await,
         Command::Model(command) => model::run(&Session::new(&global)?, command).await,
+        Command::Environment(command) => environment::run(&global, command).await,
+        Command::Image(command) => image::run(&Session::new(&global)?, command).await,
         Command::Service(command) => service::run(&Session::new(&global)?, command).await,
         Command::CompileComponent { component, code } => {
             Ok(lusk_replica::compile_component(&component, &code)?)

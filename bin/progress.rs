@@ -66,15 +66,18 @@ impl Progress {
     /// Shows events that were not shown before.
     pub(crate) fn events(&self, events: &[OperationEvent]) {
         for event in events {
-            let step = step_name(event.step);
-            match event.outcome {
-                StepOutcome::Running if !self.bar.is_hidden() => {
-                    self.spin(&step_line(step, &event.text));
-                }
-                StepOutcome::Running | StepOutcome::Done => self.step(step, &event.text),
-                StepOutcome::Warning => self.step(step, &format!("warning: {}", event.text)),
-                StepOutcome::Failed => self.step(step, &format!("failed: {}", event.text)),
-            }
+            self.event(event.step, event.outcome, &event.text);
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn event(&self, step: Step, outcome: StepOutcome, text: &str) {
+        let step = step_name(step);
+        match outcome {
+            StepOutcome::Running if !self.bar.is_hidden() => self.spin(&step_line(step, text)),
+            StepOutcome::Running | StepOutcome::Done => self.step(step, text),
+            StepOutcome::Warning => self.step(step, &format!("warning: {text}")),
+            StepOutcome::Failed => self.step(step, &format!("failed: {text}")),
         }
     }
 

@@ -68,6 +68,19 @@ impl fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
+/// A command did what it was asked for, and what it found is bad: it has been
+/// printed as data, and the exit code says it once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict;
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something was found")
+    }
+}
+
+impl std::error::Error for Verdict {}
+
 /// The exit code that goes with an error.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     let is_misuse = error
@@ -78,6 +91,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// Prints an error on stderr.
 pub(crate) fn error(error: &anyhow::Error) {
+    if error.is::<Verdict>() {
+        return;
+    }
     let paint = Paint::of(&io::stderr());
     tell(&error_text(error, paint));
 }
@@ -274,7 +290,11 @@ fn data_text(format: Format, value: &Value, columns: &[Column]) -> anyhow::Resul
     })
 }
 
-fn yaml(value: &Value) -> anyhow::Result<String> {
+/// A tree as YAML.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn yaml(value: &Value) -> anyhow::Result<String> {
     let json = value.to_string();
     // JSON is YAML, so the emitter's own tree is read from it.
     let documents = Yaml::load_from_str(&json)?;

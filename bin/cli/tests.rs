@@ -51,7 +51,8 @@ fn the_words_of_az_ml_are_understood() {
         "model delete -i m:1",
         "model download -i m:1 -t dir --overwrite",
         "model deploy -n s -m m:1 -m m:2 -f meta.json --ic i.json --dc d.json --ct edge --cp aks --overwrite --no-wait --description d --tag a=b --property c=d",
-        "model deploy -n s -e env --ev 1 --ed dir --es score.py --sd src --cf conda.yml --rt python --ds steps --bi image --ir host --eg true --cv 10.0 --pi p",
+        "model deploy -n s -e env --ev 1 --rt process --debug-port 5678 --cp local",
+        "model deploy -n s --ed dir --es score.py --sd src --cf conda.yml --rt python --ds steps --bi image --ir host --eg true --cv 10.0 --pi p",
         "model deploy -n s --cc 1 --ccl 2 --gb 1 --gbl 2 --gc 0 --nr 1 --as true --mi 1 --ma 2 --ar 1 --at 70 --rm 1 --mr 500 --tm 60000",
         "model deploy -n s --ps 1 --id 2 --ts 3 --st 4 --ft 5 --ae true --token-auth-enabled false --kp a --ks b --ai --md",
         "model deploy -n s --vn v --tp 10 --namespace ns --po 8890 --lo x --dn y --se false --sp c --sk k --sc n --vnet-name v --subnet-name s --vault-base-url u --key-name k --key-version 1",
@@ -65,7 +66,21 @@ fn the_words_of_az_ml_are_understood() {
         "service run -n s -d {}",
         "service run -n s --input-data @f",
         "service update -n s -m m:2 --ic i.json --dc d.json --nr 2 --add-tag a=b --remove-tag c --add-property d=e -d text --is-migration --compute-target x --no-wait",
+        "service update -n s -e env --ev 2 --es score.js --rt javascript",
         "service reload -n s --ic i.json",
+        "environment scaffold -n e -d dir -t out.json",
+        "environment register -d dir -t out.json",
+        "environment list -t out.json",
+        "environment show -n e -v 2",
+        "environment download -n e -d dir -v 2 --overwrite",
+        "image list -o json",
+        "image build -e e --ev 2 --rebuild --rt process",
+        "image push azureml/azureml_0123456789abcdef0123456789abcdef",
+        "image pull --ed dir",
+        "image prune --unused-for 7d",
+        "image export -n s --file f",
+        "image import f --name s --overwrite",
+        "image scan -n s --osv dir --sbom f",
         "service show -n s -o json -g group -w local --subscription-id id --path . --debug --verbose --only-show-errors",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
@@ -164,7 +179,7 @@ fn every_command_has_an_example() {
             check(subcommand, &path);
         }
     }
-    for group in ["model", "service"] {
+    for group in ["environment", "image", "model", "service"] {
         let command = Cli::command();
         check(command.find_subcommand(group).unwrap(), "lusk");
     }
@@ -202,11 +217,19 @@ fn help_of_model_deploy() {
       -h, --help                        Print help (see more with '--help')
 
     Script and environment:
-          --inference-config-file <FILE>  Inference config: JSON or YAML [alias: --ic]
-          --entry-script <PATH>           Entry script: .py, .wasm or .wat [alias: --es]
-          --source-directory <DIR>        Folder that is deployed whole; the script's path starts there
-                                          [alias: --sd]
-          --environment-directory <DIR>   Folder with azureml_environment.json [alias: --ed]
+          --inference-config-file <FILE>   Inference config: JSON or YAML [alias: --ic]
+          --entry-script <PATH>            Entry script: .py, .js, .mjs, .wasm or .wat [alias: --es]
+          --source-directory <DIR>         Folder that is deployed whole; the script's path starts there
+                                           [alias: --sd]
+          --environment-directory <DIR>    Folder with azureml_environment.json [alias: --ed]
+      -e, --environment-name <NAME>        A registered environment, in place of the config's
+          --environment-version <VERSION>  Version of the registered environment [default: the newest]
+                                           [alias: --ev]
+          --runtime <RUNTIME>              What runs the script: python (the sandbox), process,
+                                           javascript or wasm [default: script and environment tell it]
+                                           [alias: --rt]
+          --debug-port <PORT>              Port on which the script of a local service waits for a
+                                           debugger
 
     Settings:
           --cpu-cores <CORES>

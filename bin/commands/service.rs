@@ -104,7 +104,7 @@ const LIST: [Column; 6] = [
 ];
 
 /// What people see of one service.
-pub(crate) fn columns() -> [Column; 14] {
+pub(crate) fn columns() -> [Column; 15] {
     [
         Column::new("Name", |service| plain(&service["name"])),
         Column::new("State", |service| plain(&service["state"])),
@@ -112,6 +112,7 @@ pub(crate) fn columns() -> [Column; 14] {
         Column::new("Description", |service| plain(&service["description"])),
         Column::new("Type", |service| plain(&service["computeType"])),
         Column::new("Runtime", |service| plain(&service["runtime"])),
+        Column::new("Debug port", |service| plain(&service["debugPort"])),
         Column::new("Scoring URI", |service| plain(&service["scoringUri"])),
         Column::new("Auth", auth),
         Column::new("Replicas", replicas),

@@ -107,10 +107,11 @@ async fn answer(
     };
     log.lock().unwrap().push(seen);
     let (status, body) = answers.lock().unwrap().pop_front().unwrap();
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
+    let body = match body {
+        Value::Null => String::new(),
+        // What is no JSON as a whole.
+        Value::String(text) => text,
+        body => body.to_string(),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -464,3 +465,7 @@ async fn a_node_that_is_not_there_is_said_to_be_not_there() {
     let error = run(Cli::try_parse_from(line).unwrap()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no answer from {url}"));
 }
+
+/// Environments and images against the same stand-in.
+mod environments;
+mod images;

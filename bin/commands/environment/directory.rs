@@ -1,0 +1,129 @@
+//! An environment as a folder: what `lusk_manifest::environment_directory`
+//! reads, written.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use lusk_domain::Environment;
+use serde_json::{Value, json};
+
+use crate::render::{self, Trouble};
+
+/// The definition without packages and Dockerfile.
+pub(crate) const DEFINITION: &str = "azureml_environment.json";
+
+/// The packages.
+pub(crate) const CONDA: &str = "conda_dependencies.yml";
+
+/// The Dockerfile.
+pub(crate) const DOCKERFILE: &str = "BaseDockerfile";
+
+/// A file of the folder and its text.
+pub(crate) type File = (&'static str, String);
+
+/// The files that say what `environment` is.
+///
+/// # Errors
+/// It cannot be written as JSON or YAML.
+pub(crate) fn files(environment: &Environment) -> anyhow::Result<Vec<File>> {
+    let mut rest = environment.clone();
+    let conda = rest.python.conda_dependencies.take();
+    let dockerfile = rest.docker.base_dockerfile.take();
+    let mut definition = json!(rest);
+    for (section, key) in [
+        ("python", "condaDependencies"),
+        ("docker", "baseDockerfile"),
+    ] {
+        if let Some(section) = definition[section].as_object_mut() {
+            section.remove(key);
+        }
+    }
+    let mut files = vec![(DEFINITION, pretty(&definition)?)];
+    if let Some(conda) = conda {
+        files.push((CONDA, render::yaml(&json!(conda))?));
+    }
+    if let Some(text) = dockerfile {
+        files.push((DOCKERFILE, text));
+    }
+    Ok(files)
+}
+
+/// JSON for people.
+///
+/// # Errors
+/// It cannot be written, which no tree does.
+pub(crate) fn pretty(value: &Value) -> anyhow::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes `files` to `folder`, which is made if it is missing. What of the
+/// three files is there and not among them is in the way too: it would be read.
+///
+/// # Errors
+/// A file is in the way, or cannot be written.
+pub(crate) fn write(folder: &Path, files: &[File], overwrite: bool) -> anyhow::Result<()> {
+    let there: Vec<_> = [DEFINITION, CONDA, DOCKERFILE]
+        .into_iter()
+        .filter(|name| folder.join(name).symlink_metadata().is_ok())
+        .collect();
+    if let (Some(first), false) = (there.first(), overwrite) {
+        return Err(
+            Trouble::new(format!("{} is there already", folder.join(first).display()))
+                .with_help("name another folder, or remove what is in this one")
+                .into(),
+        );
+    }
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let left = there
+        .into_iter()
+        .filter(|name| files.iter().all(|(written, _)| written != name));
+    for name in left {
+        let path = folder.join(name);
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lusk_manifest::environment_directory;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let environment: Environment = serde_json::from_value(json!({
+            "name": "e", "version": "3", "environmentVariables": {"A": "1"},
+            "python": {"condaDependencies": {"name": "c", "channels": ["conda-forge"],
+                "dependencies": ["python=3.10", "numpy", {"pip": ["azureml-defaults", "six>=1,<2"]}]}},
+            "docker": {"baseDockerfile": "FROM x\nRUN y\n"},
+            "spark": {"packages": [{"group": "g", "artifact": "a", "version": "1"}]},
+        }))
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &files(&environment).unwrap(), false).unwrap();
+        let read = environment_directory(folder.path()).unwrap();
+        assert_eq!(read.value, environment);
+        assert_eq!(read.notices, []);
+    }
+
+    #[test]
+    fn files_in_the_way_stay_unless_told_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(DOCKERFILE), "FROM old").unwrap();
+        let files = [(DEFINITION, "{}".to_owned())];
+        let error = write(folder.path(), &files, false).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("BaseDockerfile is there already")
+        );
+        assert!(!folder.path().join(DEFINITION).exists());
+        write(folder.path(), &files, true).unwrap();
+        assert!(!folder.path().join(DOCKERFILE).exists());
+    }
+}
