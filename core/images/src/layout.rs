@@ -101,7 +101,12 @@ impl Layout {
     /// Opens a blob for reading.
     pub(crate) fn read(&self, blob: &Descriptor) -> Result<BlobReader, ImageError> {
         let path = self.blob(blob.digest);
-        let file = File::open(&path).map_err(|error| failed(&path, &error))?;
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                ImageError::Refused(format!("blob {} is missing", blob.digest))
+            }
+            _ => failed(&path, &error),
+        })?;
         Ok(BlobReader {
             file,
             digest: blob.digest,

@@ -25,6 +25,8 @@ mod sbom;
 mod scan;
 mod shelf;
 mod tarball;
+#[cfg(test)]
+mod testing;
 mod unpack;
 mod usage;
 

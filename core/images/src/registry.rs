@@ -3,6 +3,8 @@
 mod address;
 mod challenge;
 mod credentials;
+#[cfg(test)]
+mod fake;
 mod pull;
 mod push;
 mod retry;
