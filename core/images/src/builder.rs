@@ -233,7 +233,10 @@ impl Builder<'_> {
                 installer.name(),
                 count(wanted.lines.len(), "requirement")
             ));
-            if let Err(unfit) = self.job(&installer, &wanted, &built).install_pure()? {
+            if let Err(unfit) = self
+                .job(&installer, &wanted, python.as_ref(), &built)
+                .install_pure()?
+            {
                 return Ok(Err(unfit));
             }
         }
@@ -264,7 +267,8 @@ impl Builder<'_> {
                 count(wanted.lines.len(), "requirement"),
                 python.version
             ));
-            self.job(&installer, &wanted, &built).install_for(&python)?;
+            self.job(&installer, &wanted, Some(&python), &built)
+                .install_for(&python)?;
         }
         built.take(wanted)?;
         built.remarks.extend(remark);
@@ -284,12 +288,14 @@ impl Builder<'_> {
         &'a self,
         installer: &'a Installer,
         requirements: &'a Requirements,
+        python: Option<&'a Python>,
         built: &'a Built,
     ) -> Job<'a> {
         Job {
             tools: &self.tools,
             installer,
             requirements,
+            python,
             folder: built.folder.path(),
             site: &built.site,
             refresh: self.wish.rebuild,

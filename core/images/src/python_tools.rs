@@ -64,15 +64,13 @@ const KEPT: [&str; 28] = [
 const KEPT_STARTS: [&str; 3] = ["UV_", "PIP_", "PYENV_"];
 
 /// What a tool gets besides.
-const GIVEN: [(&str, &str); 8] = [
+const GIVEN: [(&str, &str); 7] = [
     ("NO_COLOR", "1"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     ("PIP_NO_INPUT", "1"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
     // So that what is built from sources does not hold the time of the build.
     ("SOURCE_DATE_EPOCH", "315532800"),
-    // Links into the cache of the tool would let a change here damage it.
-    ("UV_LINK_MODE", "copy"),
     ("UV_NO_PROGRESS", "1"),
     ("UV_PYTHON_DOWNLOADS", "never"),
 ];

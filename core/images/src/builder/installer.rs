@@ -61,6 +61,8 @@ pub(crate) struct Job<'a> {
     pub(crate) tools: &'a Tools,
     pub(crate) installer: &'a Installer,
     pub(crate) requirements: &'a Requirements,
+    /// That runs the tool, or what a tool builds from sources.
+    pub(crate) python: Option<&'a Python>,
     /// Of temporary files.
     pub(crate) folder: &'a Path,
     /// Where packages go.
@@ -157,9 +159,6 @@ impl Job<'_> {
             self.requirements.lines.iter().map(|it| &it.text),
         )?;
         let mut tool = self.install();
-        if let Installer::Uv(_) = self.installer {
-            tool.args(["--python"]).args([&python.program]);
-        }
         tool.args(["-r"]).args([&wanted]);
         let said = self.call(&tool)?;
         if said.success {
@@ -205,6 +204,9 @@ impl Job<'_> {
         let requirements = self.requirements;
         match self.installer {
             Installer::Uv(_) => {
+                if let Some(python) = self.python {
+                    tool.args(["--python"]).args([&python.program]);
+                }
                 if self.refresh {
                     tool.args(["--refresh"]);
                 }
@@ -232,7 +234,7 @@ impl Job<'_> {
         let mut tool = match self.installer {
             Installer::Uv(uv) => {
                 let mut tool = self.tools.tool(uv, self.folder);
-                tool.args(["pip", "compile", "--no-header", "--no-annotate"]);
+                tool.args(["pip", "compile", "--quiet", "--no-header", "--no-annotate"]);
                 tool.args(["--python-platform", ANY_LINUX, "--output-file"]);
                 tool.args([&answer]);
                 tool
@@ -278,7 +280,7 @@ impl Job<'_> {
         // It is named by the standard, which `uv` insists on.
         let answer = self.folder.join("pylock.toml");
         let mut tool = self.tools.tool(uv, self.folder);
-        tool.args(["pip", "compile", "--no-header", "--no-deps"]);
+        tool.args(["pip", "compile", "--quiet", "--no-header", "--no-deps"]);
         tool.args(["--format", "pylock.toml", "--python-platform", ANY_LINUX]);
         tool.args(["--python-version", SANDBOX_PYTHON, "--only-binary", ":all:"]);
         tool.args(["--output-file"]).args([&answer]);
@@ -471,6 +473,7 @@ fn words(said: &Said) -> String {
     };
     let lines: Vec<_> = said.log[start..].iter().map(clean).collect();
     let text = lines.join("; ");
+    let text = text.trim_end_matches('.').to_owned();
     match text.char_indices().nth(MAX_WORDS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None if text.is_empty() => "it said nothing".to_owned(),

@@ -158,7 +158,10 @@ fn rewrite_record(
     if !record.is_empty() {
         let mut text = lines.values().copied().collect::<Vec<_>>().join("\n");
         text.push('\n');
-        fs::write(&path, text).map_err(|error| failed(&path, &error))?;
+        // The old one can be a link into the cache of the tool: it stays as it is.
+        fs::remove_file(&path)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| failed(&path, &error))?;
     }
     Ok(lines.into_keys().collect())
 }
