@@ -38,10 +38,12 @@ fn node(name: &str, flags: &[&str]) -> Lusk {
 
 /// Deploys [`SCRIPT`]; gives what the image step said.
 fn deploy(lusk: &Lusk, service: &str) -> String {
-    lusk.file(&format!("{service}/score.py"), SCRIPT);
-    lusk.file(&format!("{service}/inferenceconfig.json"), CONFIG);
-    let config = format!("{service}/inferenceconfig.json");
-    let run = lusk.deploy(service).args(&["--ic", &config]).run();
+    lusk.file("score.py", SCRIPT);
+    lusk.file("inferenceconfig.json", CONFIG);
+    let run = lusk
+        .deploy(service)
+        .args(&["--ic", "inferenceconfig.json"])
+        .run();
     run.ok();
     assert_eq!(lusk.score(service, "{}").expect(200).text(), "\"1.16.0\"");
     run.stderr()

@@ -158,6 +158,7 @@ macro_rules! examples {
 
 examples! {
     digits_does_what_its_readme_says = "digits";
+    digits_js_does_what_its_readme_says = "digits-js";
     digits_nocode_does_what_its_readme_says = "digits-nocode";
     digits_schema_does_what_its_readme_says = "digits-schema";
     rawhttp_does_what_its_readme_says = "rawhttp";
