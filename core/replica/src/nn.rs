@@ -77,9 +77,9 @@ impl From<BackendError> for NnError {
     fn from(error: BackendError) -> Self {
         let code = match &error {
             BackendError::Malformed { .. } => ErrorCode::InvalidEncoding,
-            BackendError::MissingOperators { .. } | BackendError::UnsupportedType { .. } => {
-                ErrorCode::UnsupportedOperation
-            }
+            BackendError::MissingOperators { .. }
+            | BackendError::Unsupported { .. }
+            | BackendError::UnsupportedType { .. } => ErrorCode::UnsupportedOperation,
             BackendError::BadInput { .. } => ErrorCode::InvalidArgument,
             _ => ErrorCode::RuntimeError,
         };
@@ -396,5 +396,20 @@ fn to_nn(kind: TensorType) -> NnType {
         TensorType::I32 => NnType::I32,
         TensorType::I64 => NnType::I64,
         TensorType::U8 | TensorType::Bool => NnType::U8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_no_backend_prepares_is_an_unsupported_operation() {
+        let error = NnError::from(BackendError::Unsupported {
+            model: "m".to_owned(),
+            backend: "fake",
+            reason: "no such shape".to_owned(),
+        });
+        assert!(matches!(error.code, ErrorCode::UnsupportedOperation));
     }
 }
