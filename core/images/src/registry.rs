@@ -7,6 +7,8 @@ mod credentials;
 mod fake;
 mod pull;
 mod push;
+#[cfg(test)]
+mod real;
 mod retry;
 mod tally;
 mod transport;

@@ -34,6 +34,8 @@ pub(crate) struct FakeBuilds {
     /// Held by builds until a permit is added, when set.
     pub(crate) gate: Option<Arc<Semaphore>>,
     pub(crate) fails: AtomicBool,
+    /// Bytes of one more file in the first package.
+    pub(crate) large: AtomicUsize,
 }
 
 impl Builds for FakeBuilds {
@@ -62,7 +64,14 @@ impl Builds for FakeBuilds {
         fs::create_dir(&site).unwrap();
         let python = wish.environment.python.conda_dependencies.clone();
         let lines = python.unwrap_or_default().dependencies;
-        let distributions: Vec<_> = lines.iter().map(|line| distribution(line, &site)).collect();
+        let mut distributions: Vec<_> =
+            lines.iter().map(|line| distribution(line, &site)).collect();
+        let large = self.large.load(Ordering::SeqCst);
+        if let Some(first) = distributions.first_mut().filter(|_| large > 0) {
+            let file = Path::new(&first.name).join("large.bin");
+            fs::write(site.join(&file), noise("large", large)).unwrap();
+            first.files.push(file);
+        }
         let is_native = distributions.iter().any(|it| it.native);
         let lock = distributions
             .iter()
