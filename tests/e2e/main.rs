@@ -34,6 +34,7 @@ mod models;
 mod native;
 mod no_code;
 mod node;
+mod outputs;
 mod restart;
 mod schema;
 mod scoring;

@@ -1,11 +1,15 @@
 //! Runtime `process`: a scikit-learn script as Azure took it, in a Python of
 //! this machine.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
 
 use serde_json::{Value, json};
 
-use crate::lusk::{Lusk, Setup, skip, until};
+use crate::lusk::{Lusk, Setup, plain_script, skip, until};
 
 /// What a tutorial's `score.py` looks like.
 const SCORE: &str = "
@@ -191,4 +195,73 @@ fn outputs_are_kept_beyond_the_replica() {
             .filter_map(|entry| std::fs::read_to_string(entry.path().join("seen.txt")).ok());
         assert_eq!(found.collect::<Vec<_>>(), [text]);
     }
+}
+
+#[test]
+fn a_local_service_waits_for_its_debugger() {
+    let Some(python) = python() else {
+        return skip("native::debugger", "no LUSK_TEST_VENV");
+    };
+    let lusk = node("debugged");
+    let port = free_port();
+    lusk.file("score.py", plain_script());
+    let config = json!({
+        "entryScript": "score.py",
+        "environment": {"name": "native", "python": {
+            "userManagedDependencies": true,
+            "interpreterPath": python,
+        }},
+    });
+    lusk.file("inferenceconfig.json", config.to_string());
+    lusk.deploy("debugged")
+        .args(&["--ic", "inferenceconfig.json", "--cp", "local"])
+        .args(&["--debug-port", &port.to_string(), "--no-wait"])
+        .run()
+        .ok();
+    until("the script waits for a debugger", || {
+        let logs = lusk.cli(&["service", "get-logs", "-n", "debugged"]).ok();
+        logs.contains(&format!("waiting for a debugger on 127.0.0.1:{port}"))
+    });
+    assert_eq!(lusk.service("debugged")["state"], "Transitioning");
+    let mut debugger = attach(&python, port);
+    until("the service is healthy", || {
+        lusk.service("debugged")["state"] == "Healthy"
+    });
+    let _ = debugger.kill();
+    let _ = debugger.wait();
+}
+
+/// A port that nothing listens on at the moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its number").port()
+}
+
+/// A debugger that attaches, and lets the script go on.
+fn attach(python: &Path, port: u16) -> Child {
+    const DEBUGGER: &str = r#"
+import json, socket, sys
+
+link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+
+def send(number, command, arguments):
+    body = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
+    link.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+send(1, "initialize", {"adapterID": "test", "pathFormat": "path"})
+send(2, "attach", {"justMyCode": False})
+buffer = b""
+while True:
+    part = link.recv(65536)
+    if not part:
+        break
+    buffer += part
+    if b'"initialized"' in buffer:
+        buffer = b""
+        send(3, "configurationDone", {})
+"#;
+    Command::new(python)
+        .args(["-c", DEBUGGER, &port.to_string()])
+        .spawn()
+        .expect("a debugger")
 }
