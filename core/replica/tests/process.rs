@@ -22,13 +22,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt;
 use lusk_contract::{
-    ImageFiles, Replica, ReplicaHost, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
-    StartError, StartErrorKind,
+    ImageFiles, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest, ScriptError,
+    ScriptKind, StartError, StartErrorKind,
     conformance::replica_host::{self, Actor, Stage},
 };
 use lusk_domain::RuntimeKind;
@@ -533,6 +533,9 @@ async fn nothing_of_lusk_leaks_into_a_process() {
     let said = answer(&replica, "").await;
     let allowed = [
         "AML_APP_ROOT",
+        "MKL_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
         "AZUREML_ENTRY_SCRIPT",
         "HOME",
         "LANG",
@@ -840,4 +843,54 @@ impl Stage for Troupe {
 #[tokio::test]
 async fn the_host_keeps_the_promises_of_hosts() {
     replica_host::suite(&Troupe(Bench::new())).await;
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn cost_of_a_request() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    for runtime in [RuntimeKind::Process, RuntimeKind::Python] {
+        let bench = Bench::on(host_on(folder), tempfile::tempdir().unwrap());
+        bench.file("score.py", ECHO);
+        let mut revision = revision(&bench);
+        revision.runtime = runtime;
+        drop(bench.start(revision).await.unwrap());
+        let mut revision = self::revision(&bench);
+        revision.runtime = runtime;
+        let revision = Arc::new(revision);
+        bench
+            .host
+            .prepare(&revision, &testing::Events::default())
+            .await
+            .unwrap();
+        let mut starts = Vec::new();
+        let mut replicas = Vec::new();
+        for number in 0..10 {
+            let started = Instant::now();
+            let revision = Arc::clone(&revision);
+            let plan = ReplicaPlan { revision, number };
+            replicas.push(bench.host.start(plan).await.unwrap());
+            starts.push(started.elapsed());
+        }
+        starts.sort_unstable();
+        let replica = &replicas[0];
+        for size in [10, 100_000] {
+            let body = "y".repeat(size);
+            let mut times = Vec::new();
+            for _ in 0..2_000 {
+                let started = Instant::now();
+                score(replica, &body).await.unwrap();
+                times.push(started.elapsed());
+            }
+            times.sort_unstable();
+            println!(
+                "{}: start {:?} (of 10), {size} bytes: median {:?}, 99 % {:?}",
+                runtime.as_str(),
+                starts[5],
+                times[1_000],
+                times[1_980]
+            );
+        }
+    }
 }

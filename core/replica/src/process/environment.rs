@@ -40,22 +40,22 @@ pub(super) struct Places<'a> {
     pub(super) tmp: &'a Path,
 }
 
-/// The variables of one worker, of which the node has `node`. `cores` is how
-/// many it has for itself.
+/// The variables of one worker, of which the node has `node`. `threads` is how
+/// many its numeric libraries start.
 pub(super) fn of_worker(
     revision: &Revision,
     places: &Places<'_>,
     mark: &str,
-    cores: Option<usize>,
+    threads: Option<usize>,
     node: impl Iterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<OsString, OsString> {
     let mut all = BTreeMap::new();
     let mut set = |name: &str, value: &OsStr| all.insert(name.into(), value.to_owned());
     set("LANG", OsStr::new("C.UTF-8"));
     set("PATH", OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-    if let Some(cores) = cores {
+    if let Some(threads) = threads {
         for name in THREADS {
-            set(name, OsStr::new(&cores.to_string()));
+            set(name, OsStr::new(&threads.to_string()));
         }
     }
     let managed_by_user = is_managed_by_user(revision);

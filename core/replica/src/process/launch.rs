@@ -104,7 +104,6 @@ impl Launch {
             home: &home,
             tmp: &tmp,
         };
-        let cores = self.limits.core_count;
         let mut command = self.command();
         command
             .env_clear()
@@ -112,7 +111,7 @@ impl Launch {
                 &self.revision,
                 &places,
                 &mark,
-                cores,
+                self.limits.threads,
                 env::vars_os(),
             ))
             .current_dir(&app)
@@ -171,6 +170,10 @@ impl Launch {
         if !environment::is_managed_by_user(&self.revision) {
             // The environment's packages, and no others of this machine.
             command.args(["-s", "-S"]);
+        }
+        if self.revision.debug_port.is_some() {
+            // A debugger cannot stop in modules that are frozen into the interpreter.
+            command.args(["-X", "frozen_modules=off"]);
         }
         command.arg(self.recipe.runner.main());
         command
