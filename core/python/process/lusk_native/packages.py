@@ -17,10 +17,10 @@ _DISTRIBUTIONS = {
 }
 
 
-def add(folder, compiled):
+def add(folder, compiled, own):
     """Puts the packages in `folder` on the search path, their .pth files followed.
 
-    The interpreter was started without its own packages.
+    The interpreter was started without its own packages. `own` holds the carried modules.
     """
     import site
 
@@ -29,7 +29,7 @@ def add(folder, compiled):
     site.setquit()
     # For what the script starts; this interpreter has its path already.
     given = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = folder if not given else given + os.pathsep + folder
+    os.environ["PYTHONPATH"] = os.pathsep.join([*([given] if given else []), folder, own])
 
 
 def hint(package, managed):

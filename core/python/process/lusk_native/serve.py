@@ -45,7 +45,7 @@ def _prepare(folder, order):
     faulthandler.enable()
     carried.install(folder)
     if order["packages"]:
-        packages.add(order["packages"], order["compiled"])
+        packages.add(order["packages"], order["compiled"], folder)
 
 
 def _start(channel, order):

@@ -3,16 +3,11 @@
 import json
 
 from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import (
+    StandardPythonParameterType,
+)
 
 ORIENTS = ("split", "records", "index", "columns", "values", "table")
-
-_KINDS = {
-    "b": {"type": "boolean"},
-    "f": {"type": "number", "format": "double"},
-    "i": {"type": "integer", "format": "int64"},
-    "u": {"type": "integer", "format": "int64"},
-    "M": {"type": "string", "format": "date-time"},
-}
 
 
 class PandasParameterType(AbstractParameterType):
@@ -71,17 +66,10 @@ class PandasParameterType(AbstractParameterType):
         return pandas.DataFrame(data)
 
     def input_to_swagger(self):
-        columns = {
-            str(name): dict(_KINDS.get(kind.kind, {"type": "string"}))
-            for name, kind in self.sample_input.dtypes.items()
-        }
-        return {
-            **_SHAPES[self.orient](columns),
-            "example": json.loads(
-                self.sample_input.to_json(orient=self.orient, date_format="iso")
-            ),
-            "format": f"pandas.DataFrame:{self.orient}",
-        }
+        sample = self.sample_input.to_json(orient=self.orient, date_format="iso")
+        schema = StandardPythonParameterType(json.loads(sample)).input_to_swagger()
+        schema["format"] = f"pandas.DataFrame:{self.orient}"
+        return schema
 
 
 def _pandas():
@@ -93,29 +81,3 @@ def _pandas():
             "the `process` runtime (`python.userManagedDependencies: true`) runs such a script"
         ) from error
     return pandas
-
-
-def _array(items):
-    return {"type": "array", "items": items}
-
-
-def _object(properties):
-    return {"type": "object", "properties": properties}
-
-
-def _any():
-    return {"type": "object"}
-
-
-_SHAPES = {
-    "records": lambda columns: _array(_object(columns)),
-    "values": lambda columns: _array(_array(_any())),
-    "index": lambda columns: {"type": "object", "additionalProperties": _object(columns)},
-    "columns": lambda columns: _object(
-        {name: {"type": "object", "additionalProperties": kind} for name, kind in columns.items()}
-    ),
-    "split": lambda columns: _object(
-        {"columns": _array({"type": "string"}), "index": _array(_any()), "data": _array(_array(_any()))}
-    ),
-    "table": lambda columns: _object({"schema": _any(), "data": _array(_object(columns))}),
-}
