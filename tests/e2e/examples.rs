@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::lusk::{BINARY, Lusk, skip};
+use crate::lusk::{BINARY, Lusk, Setup, skip};
 
 /// Where the examples are.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
@@ -88,7 +88,7 @@ fn rust_for_wasm() -> String {
 
 /// Follows the README of the example `name` against a node of the test's own.
 fn follow(name: &str) {
-    let lusk = Lusk::start(name);
+    let lusk = Lusk::start_with(name, Setup::default().with_tools());
     let examples = lusk.folder().join("examples");
     copy(Path::new(EXAMPLES), &examples);
     let folder = examples.join(name);
@@ -160,6 +160,7 @@ examples! {
     digits_does_what_its_readme_says = "digits";
     digits_js_does_what_its_readme_says = "digits-js";
     digits_nocode_does_what_its_readme_says = "digits-nocode";
+    iris_sklearn_does_what_its_readme_says = "iris-sklearn";
     digits_schema_does_what_its_readme_says = "digits-schema";
     rawhttp_does_what_its_readme_says = "rawhttp";
     wat_echo_does_what_its_readme_says = "wat-echo";
