@@ -14,6 +14,7 @@ use crate::{
     builder::Variant,
     flight::FlightLog,
     image::{Image, is_called},
+    layout::Picked,
     local::Inner,
     pack::pack,
     registry::{Fetched, Registry},
@@ -81,7 +82,11 @@ impl Inner {
         let key = ImageKey::of(&wish.environment);
         let draft = self.layout.draft();
         let picked = draft.pick(|image| is_called(image, &key, &variant.tag))?;
-        let Some((descriptor, manifest)) = picked else {
+        let Some(Picked {
+            descriptor,
+            manifest,
+        }) = picked
+        else {
             return Ok(None);
         };
         let usable = || -> Result<(Image, _), ImageError> {
@@ -198,6 +203,11 @@ impl Inner {
         for remark in &built.remarks {
             progress.event(Step::Image, StepOutcome::Warning, remark);
         }
+        let count = built.distributions.len();
+        if count > 0 {
+            let text = format!("packing {count} packages");
+            progress.event(Step::Image, StepOutcome::Running, &text);
+        }
         let draft = self.layout.draft();
         let ingredients = ImageKey::ingredients(&wish.environment);
         let descriptor = pack(&self.layout, &draft, &ingredients, &built)?;
@@ -222,7 +232,13 @@ impl Inner {
         image: &Image,
         progress: &dyn Progress,
     ) -> Result<Pushed, ImageError> {
-        let pushed = registry.send(&self.layout, image, progress).await?;
+        let asked = image.clone();
+        let shared = self
+            .blocking(move |inner| inner.shared_layers(&asked))
+            .await?;
+        let pushed = registry
+            .send(&self.layout, image, &shared, progress)
+            .await?;
         let (record, bytes) = (image.record.clone(), pushed.moved_bytes);
         self.blocking(move |inner| {
             inner.usage.moved(&record, bytes);

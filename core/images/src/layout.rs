@@ -256,6 +256,14 @@ pub(crate) struct Draft {
     added: Mutex<Vec<Digest>>,
 }
 
+/// An image that a draft holds.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) descriptor: Descriptor,
+    /// An error when it is damaged.
+    pub(crate) manifest: Result<Manifest, ImageError>,
+}
+
 impl Draft {
     /// Holds a blob that may be there.
     pub(crate) fn hold(&self, digest: Digest) {
@@ -268,25 +276,27 @@ impl Draft {
         self.layout.has(blob)
     }
 
-    /// Picks an image of the index and holds all of it. A manifest that cannot
-    /// be read is returned with the error.
+    /// Picks an image of the index and holds all of it.
     pub(crate) fn pick(
         &self,
         is_it: impl Fn(&Descriptor) -> bool,
-    ) -> Result<Option<(Descriptor, Result<Manifest, ImageError>)>, ImageError> {
+    ) -> Result<Option<Picked>, ImageError> {
         let mut held = self.layout.lock();
         let index = self.layout.index()?;
-        let Some(image) = index.manifests.into_iter().find(is_it) else {
+        let Some(descriptor) = index.manifests.into_iter().find(is_it) else {
             return Ok(None);
         };
-        self.hold_locked(&mut held, image.digest);
-        let manifest = self.layout.document::<Manifest>(&image);
+        self.hold_locked(&mut held, descriptor.digest);
+        let manifest = self.layout.document::<Manifest>(&descriptor);
         if let Ok(manifest) = &manifest {
             for blob in manifest.blobs() {
                 self.hold_locked(&mut held, blob.digest);
             }
         }
-        Ok(Some((image, manifest)))
+        Ok(Some(Picked {
+            descriptor,
+            manifest,
+        }))
     }
 
     /// Stores a document; returns what points at it.

@@ -78,14 +78,32 @@ impl Inner {
         let mut found = Vec::new();
         for named in index.manifests.iter().filter(|named| is_of(named, key)) {
             let picked = draft.pick(|image| image.digest == named.digest)?;
-            if let Some((descriptor, manifest)) = picked {
-                found.push(Image::of(&descriptor, manifest?)?);
+            if let Some(picked) = picked {
+                found.push(Image::of(&picked.descriptor, picked.manifest?)?);
             }
         }
         if found.is_empty() {
             return Err(ImageError::NotFound(key.to_string()));
         }
         Ok(found)
+    }
+
+    /// Which other image of this node holds a layer of `image`, by digest: a
+    /// registry that has that image need not be sent the layer again.
+    pub(crate) fn shared_layers(
+        &self,
+        image: &Image,
+    ) -> Result<BTreeMap<Digest, ImageKey>, ImageError> {
+        let mut shared = BTreeMap::new();
+        for other in images(&self.layout, &self.layout.index()?) {
+            if other.record.key != image.record.key {
+                let layers = other.package_layers().map(|layer| layer.digest);
+                shared.extend(layers.map(|digest| (digest, other.record.key.clone())));
+            }
+        }
+        let own = |digest: &Digest| image.package_layers().any(|it| it.digest == *digest);
+        shared.retain(|digest, _| own(digest));
+        Ok(shared)
     }
 
     /// Removes images that nobody needs and everything that no image holds.

@@ -49,8 +49,9 @@ fn what_the_index_names_stays() {
     assert_eq!(blobs(&layout), 3);
 
     let holder = layout.draft();
-    let (picked, read) = holder.pick(|_| true).unwrap().unwrap();
-    assert_eq!((picked, read.unwrap().layers.len()), (image, 1));
+    let picked = holder.pick(|_| true).unwrap().unwrap();
+    assert_eq!(picked.descriptor, image);
+    assert_eq!(picked.manifest.unwrap().layers.len(), 1);
     layout.sweep(|_| true, |_| Ok(())).unwrap();
     assert_eq!(blobs(&layout), 3, "held");
     drop(holder);

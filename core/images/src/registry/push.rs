@@ -3,11 +3,12 @@
 //! The manifest goes last, so that a push that breaks off leaves nothing that
 //! anybody could pull. What was sent before stays and is not sent again.
 
-use std::{io::Read as _, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use lusk_contract::{ImageError, Progress, Pushed};
+use lusk_domain::{Digest, ImageKey};
 use reqwest::{
     Method, RequestBuilder, StatusCode, Url,
     header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
@@ -37,11 +38,13 @@ enum Broken {
 }
 
 impl Registry {
-    /// Sends one image. The caller holds it.
+    /// Sends one image. The caller holds it; `shared` names images that this
+    /// registry may have and that hold the same layers.
     pub(crate) async fn send(
         &self,
         layout: &Arc<Layout>,
         image: &Image,
+        shared: &BTreeMap<Digest, ImageKey>,
         progress: &dyn Progress,
     ) -> Result<Pushed, ImageError> {
         let key = &image.record.key;
@@ -54,7 +57,8 @@ impl Registry {
         let tally = Tally::new(progress, what, total);
         let mut sends = Vec::new();
         for blob in blobs {
-            sends.push(self.send_blob(layout, &repository, blob, &tally));
+            let from = shared.get(&blob.digest).map(|key| self.repository(key));
+            sends.push(self.send_blob(layout, &repository, blob, from, &tally));
         }
         let mut sends = stream::iter(sends).buffer_unordered(AT_ONCE);
         let mut moved_bytes = 0;
@@ -104,6 +108,7 @@ impl Registry {
         layout: &Arc<Layout>,
         repository: &str,
         blob: &Descriptor,
+        from: Option<String>,
         tally: &Tally<'_>,
     ) -> Result<u64, ImageError> {
         let step = format!("sending blob {}", blob.digest);
@@ -123,6 +128,11 @@ impl Registry {
         if is_there.await.map_err(failed)?.status() == StatusCode::OK {
             return Ok(0);
         }
+        if let Some(from) = from
+            && self.mounts(repository, blob, &from).await
+        {
+            return Ok(0);
+        }
         let mut tries = transport.tries();
         loop {
             let fault = match self.try_blob_there(layout, repository, blob, tally).await {
@@ -131,6 +141,38 @@ impl Registry {
                 Err(Broken::Fault(fault)) => fault,
             };
             tries.again(fault).await.map_err(failed)?;
+        }
+    }
+
+    /// Whether the registry takes a blob over from another repository of its
+    /// own. Whatever it answers else, the blob is sent.
+    async fn mounts(&self, repository: &str, blob: &Descriptor, from: &str) -> bool {
+        let transport = &self.transport;
+        let Ok(mut url) = transport.url(repository, "blobs/uploads/") else {
+            return false;
+        };
+        url.query_pairs_mut()
+            .append_pair("mount", &blob.digest.to_string())
+            .append_pair("from", from);
+        let empty = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
+        let answer = transport.once(Access::Push, repository, &Method::POST, &url, empty);
+        let Ok(answer) = answer.await else {
+            return false;
+        };
+        // It has begun an upload instead, which nobody will go on with.
+        if answer.status() == StatusCode::ACCEPTED
+            && let Ok(place) = transport.location(&answer)
+        {
+            self.call_off(repository, &place).await;
+        }
+        answer.status() == StatusCode::CREATED
+    }
+
+    async fn call_off(&self, repository: &str, place: &Url) {
+        let transport = &self.transport;
+        let off = transport.once(Access::Push, repository, &Method::DELETE, place, |it| it);
+        if let Err(fault) = off.await {
+            tracing::debug!(fault = fault.text, "upload not called off");
         }
     }
 
@@ -163,10 +205,7 @@ impl Registry {
             .send_chunks(repository, reader, blob, chunk, &mut place, tally)
             .await;
         if sent.is_err() {
-            let off = transport.once(Access::Push, repository, &Method::DELETE, &place, |it| it);
-            if let Err(fault) = off.await {
-                tracing::debug!(fault = fault.text, "upload not called off");
-            }
+            self.call_off(repository, &place).await;
         }
         sent
     }

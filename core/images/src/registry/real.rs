@@ -166,4 +166,10 @@ async fn large_blobs_go_both_ways() {
     assert_eq!(found.source, ImageSource::Workspace);
     assert_eq!(found.record, built.record);
     assert!(found.moved_bytes > 11 << 20);
+
+    // Another repository, the same layer: the registry has it already.
+    first.ensure(&["a", "b"]).await;
+    let listed = first.images().list().await.unwrap();
+    assert_ne!(listed[0].record.key, built.record.key);
+    assert!(listed[0].moved_bytes < 1 << 20, "{}", listed[0].moved_bytes);
 }

@@ -369,6 +369,24 @@ async fn a_push_that_breaks_off_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_shared_layer_that_cannot_be_taken_over_is_sent() {
+    let registry = FakeRegistry::start().await;
+    let node = Node::with(registry.address());
+    node.ensure(&["a=1"]).await;
+    let shared = registry.largest();
+    // The fake knows one store for all; here it says that it has not.
+    registry.fault(
+        &format!("HEAD /v2/azureml/azureml_{}/blobs/{shared}", key()),
+        { Fault::Status(404, Vec::new()) },
+    );
+    registry.forget_asked();
+    let (_, warnings) = ensure(&node).await;
+    assert_eq!(warnings, ["a remark"]);
+    assert_eq!(registry.asked("DELETE"), 1, "the upload it began instead");
+    assert_eq!(registry.uploads(), 0);
+}
+
+#[tokio::test]
 async fn a_push_that_fails_is_a_warning_and_names_no_image() {
     let registry = FakeRegistry::start().await;
     registry.fault("POST", Fault::Status(403, Vec::new()));
@@ -400,7 +418,10 @@ async fn large_blobs_are_sent_in_chunks() {
     registry.fault("PATCH", Fault::Status(500, Vec::new()));
     let registry_of_node = inner.workspace.as_ref().unwrap();
     let heard = Heard::default();
-    let sent = registry_of_node.send(&inner.layout, &image, &heard).await;
+    let shared = inner.shared_layers(&image).unwrap();
+    let sent = registry_of_node
+        .send(&inner.layout, &image, &shared, &heard)
+        .await;
     assert!(sent.unwrap().moved_bytes > 9 << 20);
     assert_eq!(registry.asked("PATCH"), 1 + 2);
     assert_eq!(registry.largest(), blob.digest.to_string());
