@@ -67,8 +67,8 @@ const WORKER_COUNT: &str = "WORKER_COUNT";
 /// Most processes of a replica.
 const MAX_WORKERS: usize = 64;
 
-/// Bytes without which no Python starts.
-const LEAST_MEMORY: u64 = 16 << 20;
+/// Bytes without which no Python gets as far as a script's first import.
+const LEAST_MEMORY: u64 = 32 << 20;
 
 /// Starts processes for a host.
 pub(crate) struct Processes {

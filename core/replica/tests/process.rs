@@ -33,9 +33,8 @@ use lusk_contract::{
 };
 use lusk_domain::RuntimeKind;
 use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process};
 use testing::{Bench, TestOutputs, post};
-use tokio::io::unix::AsyncFd;
 
 const ECHO: &str = "def init(): pass\ndef run(raw_data): return raw_data\n";
 
@@ -86,12 +85,12 @@ fn number(value: &serde_json::Value) -> i32 {
     value.as_i64().unwrap().try_into().unwrap()
 }
 
-/// Waits until the process has ended.
+/// Waits until the process has ended, whether somebody reaped it or not.
 async fn gone(pid: i32) {
-    let Ok(process) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::NONBLOCK) else {
-        return;
-    };
-    drop(AsyncFd::new(process).unwrap().readable().await.unwrap());
+    let mut ticks = tokio::time::interval(Duration::from_millis(2));
+    while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|it| !it.contains(") Z ")) {
+        ticks.tick().await;
+    }
 }
 
 /// Waits until the log holds so many lines with the words.
@@ -295,6 +294,16 @@ async fn what_is_wrong_before_the_start_is_said_before_it() {
     revision.memory_limit = 8 << 20;
     let error = bench.start(revision).await.unwrap_err();
     assert_eq!(error.kind, StartErrorKind::OutOfMemory);
+    let hoarder = "def init(): bytearray(1 << 30)\ndef run(raw_data): pass\n";
+    let error = start(&bench, hoarder).await.unwrap_err();
+    assert_eq!(error.kind, StartErrorKind::OutOfMemory);
+    assert!(
+        error
+            .message
+            .contains("may have (256.0 MiB); raise memoryInGB"),
+        "{error}"
+    );
+    assert!(error.details[0].message.contains("Traceback"), "{error:?}");
 }
 
 #[tokio::test]
@@ -340,6 +349,17 @@ async fn children_count_for_the_memory_limit() {
     )
     .await;
     died(&error, "over its memory limit of 256.0 MiB");
+}
+
+#[tokio::test]
+async fn a_script_that_fills_its_folder_is_ended() {
+    let (_bench, error) = survives(
+        "folder = os.environ['TMPDIR']\n    \
+         for number in range(10_001): open(f'{folder}/{number}', 'w').close()\n    \
+         signal.pause()",
+    )
+    .await;
+    died(&error, "in its temporary folder, or too many files there");
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl Worker {
                 Ok((head, body)) => match head.failed {
                     None if head.ready => read_schema(&body),
                     None => Err(internal("the runner began with a reply".to_owned())),
-                    Some(text) => Err(init_failed(&revision.script, &text)),
+                    Some(text) => Err(refused(revision, &text)),
                 },
                 Err(death) => Err(did_not_start(revision, &death)),
             }
@@ -238,6 +238,23 @@ fn cannot_start(launch: &Launch, error: &io::Error) -> StartError {
         "no process could be started with the interpreter `{}`: {error}",
         launch.recipe.interpreter.path.display()
     ))
+}
+
+/// What the runner said instead of being ready.
+fn refused(revision: &Revision, text: &str) -> StartError {
+    let error = init_failed(&revision.script, text);
+    if !error.message.ends_with(": MemoryError") {
+        return error;
+    }
+    let limit = wording::bytes(revision.memory_limit);
+    StartError {
+        kind: StartErrorKind::OutOfMemory,
+        message: format!(
+            "`{}` needs more memory to start than a replica may have ({limit}); raise memoryInGB",
+            revision.script
+        ),
+        ..error
+    }
 }
 
 fn did_not_start(revision: &Revision, death: &Death) -> StartError {
