@@ -5,7 +5,7 @@ mod export;
 mod import;
 mod scan;
 
-use http::Method;
+use http::{Method, StatusCode};
 use lusk_domain::{Environment, ImageKey};
 use lusk_manifest::environment_directory;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     cli::{Format, ImageArgs, ImageBuildArgs, ImageCommand, ImagePruneArgs},
+    client::is_status,
     render::{self, Column, Trouble},
 };
 
@@ -25,6 +26,21 @@ use crate::{
 /// # Errors
 /// Whatever went wrong.
 pub(crate) async fn run(session: &Session, command: ImageCommand) -> anyhow::Result<()> {
+    let ran = dispatch(session, command).await;
+    ran.map_err(|error| match is_absent(&error) {
+        true => Trouble::new(error.to_string())
+            .with_help("`lusk image build` builds it, `lusk image pull` fetches it")
+            .into(),
+        false => error,
+    })
+}
+
+/// Whether the node said that it does not have the image.
+fn is_absent(error: &anyhow::Error) -> bool {
+    is_status(error, StatusCode::NOT_FOUND) && error.to_string().starts_with("no image `")
+}
+
+async fn dispatch(session: &Session, command: ImageCommand) -> anyhow::Result<()> {
     match command {
         ImageCommand::List => list(session).await,
         ImageCommand::Show(args) => show(session, &args).await,
@@ -74,7 +90,9 @@ const SHOW: [Column; 14] = [
     Column::new("Last used", |image| seconds(&image["lastUsedTime"])),
     Column::new("Hits", hits),
     Column::new("Moved", |image| size(&image["movedBytes"])),
-    Column::new("Packages", |image| plain(&image["lock"])),
+    Column::new("Packages", |image| {
+        plain(&image["lock"]).trim_end().to_owned()
+    }),
     Column::new("Layers", layers),
 ];
 

@@ -62,6 +62,7 @@ fn a_service_runs_in_a_registered_environment() {
     lusk.cli(&words).ok();
     assert_eq!(lusk.score("filed", "{}").expect(200).json(), "ahoj");
 
+    lusk.kill();
     lusk.restart();
     let all = lusk.cli(&["environment", "list", "-o", "json"]).json();
     assert_eq!(all.as_array().expect("a list").len(), 1);

@@ -48,6 +48,18 @@ pub(crate) fn files(environment: &Environment) -> anyhow::Result<Vec<File>> {
     Ok(files)
 }
 
+/// What is null is as good as absent in these files.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        other => other,
+    }
+}
+
 /// JSON for people.
 ///
 /// # Errors

@@ -214,6 +214,11 @@ fn wish(service: &Value) -> Value {
         .map(|key| (key.to_owned(), service[key].clone()))
         .filter(|(_, value)| !value.is_null())
         .collect();
+    // Without autoscaling the rest of its settings must not be there.
+    if service["autoScaler"]["autoscaleEnabled"] != true {
+        let off = json!({ "autoscaleEnabled": false });
+        wish.insert("autoScaler".to_owned(), off);
+    }
     let collection = json!({ "storageEnabled": service["dataCollection"]["storageEnabled"] });
     wish.insert("dataCollection".to_owned(), collection);
     let mut image = service["environmentImageRequest"].clone();
@@ -234,6 +239,7 @@ mod tests {
         let service = json!({
             "name": "digits", "computeType": "LOCAL", "port": 8890, "state": "Healthy",
             "scoringUri": "http://here", "numReplicas": 2, "description": null,
+            "autoScaler": {"autoscaleEnabled": false, "minReplicas": 1},
             "dataCollection": {"storageEnabled": false, "eventHubEnabled": false},
             "environmentImageRequest": {"driverProgram": "score.py", "models": [{"id": "m:1"}],
                 "modelIds": ["m:1"], "runtime": null},
@@ -242,6 +248,7 @@ mod tests {
             wish(&service),
             json!({
                 "name": "digits", "computeType": "LOCAL", "numReplicas": 2,
+                "autoScaler": {"autoscaleEnabled": false},
                 "dataCollection": {"storageEnabled": false},
                 "environmentImageRequest": {"driverProgram": "score.py", "modelIds": ["m:1"]},
             })

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cli::ImageImportArgs,
-    client::query,
+    client::{Refusal, query},
     commands::{Session, deploy::checked_name, model::plain, operation},
     progress::Moved,
     render::{self, Column, Trouble},
@@ -200,6 +200,10 @@ impl Parcel {
     }
 
     async fn deliver(mut self, session: &Session, args: &ImageImportArgs) -> anyhow::Result<Value> {
+        self.service["overwrite"] = json!(args.overwrite);
+        if !args.no_deploy {
+            self.ask(session).await?;
+        }
         let total = self.members.values().map(|member| member.size).sum();
         let moved = session.progress.bytes("importing", total);
         let sent = self.send(session, &moved).await;
@@ -210,9 +214,30 @@ impl Parcel {
         let service = if args.no_deploy {
             Value::Null
         } else {
-            self.create(session, args, &models).await?
+            self.create(session, &models).await?
         };
         Ok(json!({ "images": images, "models": models, "service": service }))
+    }
+
+    /// Asks whether the node would take the service, before anything is sent.
+    /// The models are left out: they are still to come.
+    async fn ask(&self, session: &Session) -> anyhow::Result<()> {
+        let mut wish = self.service.clone();
+        if let Some(image) = wish["environmentImageRequest"].as_object_mut() {
+            image.remove("modelIds");
+        }
+        let client = session.client();
+        let asked = client.send(Method::POST, "/services/validate", Some(&wish));
+        let verdict = asked.await?.body;
+        if verdict["error"].is_null() {
+            return Ok(());
+        }
+        Err(
+            anyhow::Error::new(Refusal::of(&verdict["error"])).context(format!(
+                "the service in {} cannot be made here; nothing was taken in",
+                self.path.display()
+            )),
+        )
     }
 
     /// Sends images and the files that the node does not have.
@@ -259,15 +284,9 @@ impl Parcel {
         Ok(done)
     }
 
-    async fn create(
-        &mut self,
-        session: &Session,
-        args: &ImageImportArgs,
-        models: &[Value],
-    ) -> anyhow::Result<Value> {
+    async fn create(&mut self, session: &Session, models: &[Value]) -> anyhow::Result<Value> {
         let ids: Vec<_> = models.iter().map(|model| model["id"].clone()).collect();
         self.service["environmentImageRequest"]["modelIds"] = json!(ids);
-        self.service["overwrite"] = json!(args.overwrite);
         let name = plain(&self.service["name"]);
         let client = session.client();
         let sent = client.send(Method::POST, "/services", Some(&self.service));

@@ -132,6 +132,7 @@ async fn a_service_goes_out_whole_and_comes_in_on_another_node() {
 
     let other = json!({"id": "m:1", "name": "m", "files": []});
     let node = Door::open(vec![
+        (200, json!({"valid": true, "error": null})),
         (200, json!({"value": [{"imageId": "i", "variant": "v"}]})),
         (404, Value::Null),
         (201, json!({})),
@@ -146,11 +147,11 @@ async fn a_service_goes_out_whole_and_comes_in_on_another_node() {
     let words = ["image", "import", "d.tar", "--name", "copy"];
     node.run(folder.path(), &words).await.unwrap();
     let seen = node.seen();
-    assert_eq!(seen[0].line, "POST /workspaces/local/images/import");
-    assert_eq!(seen[0].body, r#"{"the":"image"}"#);
-    assert_eq!(seen[2].body.len(), 7);
-    assert_eq!(seen[5].json()["kvTags"], json!({"a": "b"}));
-    let created = seen[6].json();
+    assert_eq!(seen[1].line, "POST /workspaces/local/images/import");
+    assert_eq!(seen[1].body, r#"{"the":"image"}"#);
+    assert_eq!(seen[3].body.len(), 7);
+    assert_eq!(seen[6].json()["kvTags"], json!({"a": "b"}));
+    let created = seen[7].json();
     assert_eq!(
         (
             &created["name"],
@@ -163,6 +164,22 @@ async fn a_service_goes_out_whole_and_comes_in_on_another_node() {
         created["environmentImageRequest"]["modelIds"],
         json!(["m:2"])
     );
+}
+
+#[tokio::test]
+async fn a_service_that_would_be_refused_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let door = Door::open(exported()).await;
+    let words = ["image", "export", "-n", "digits", "--file", "d.tar"];
+    door.run(folder.path(), &words).await.unwrap();
+    let verdict = json!({"valid": false, "error": {"statusCode": 409, "message": "it exists"}});
+    let node = Door::open(vec![(200, verdict)]).await;
+    let words = ["image", "import", "d.tar", "--overwrite"];
+    let error = node.run(folder.path(), &words).await.unwrap_err();
+    assert!(format!("{error:#}").ends_with("nothing was taken in: it exists"));
+    let asked = node.seen()[0].json();
+    assert_eq!(asked["overwrite"], true);
+    assert_eq!(asked["environmentImageRequest"].get("modelIds"), None);
 }
 
 #[tokio::test]
