@@ -13,10 +13,14 @@ const CHUNK_BYTES = 4096;
 
 const encoder = new TextEncoder();
 
+// Each is opened once, for the engine frees no handles.
+const streams = new Map();
+
 function writeLine(getStream, values) {
   const text = values.map((value) => (typeof value === "string" ? value : inspect(value))).join(" ");
   const bytes = encoder.encode(`${text}\n`);
-  const stream = getStream();
+  if (!streams.has(getStream)) streams.set(getStream, getStream());
+  const stream = streams.get(getStream);
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
     stream.blockingWriteAndFlush(bytes.slice(start, start + CHUNK_BYTES));
   }

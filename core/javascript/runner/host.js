@@ -1,5 +1,7 @@
 // What the host answers; its errors become errors of JavaScript.
 
+import handles from "lusk:javascript/handles@0.1.0";
+
 export function asked(work) {
   try {
     return work();
@@ -11,6 +13,10 @@ export function asked(work) {
 function translated(problem) {
   const payload = problem?.payload ?? problem;
   if (typeof payload === "string") return new Error(payload);
-  if (typeof payload?.code === "function") return new Error(`${payload.code()}: ${payload.data()}`);
+  if (typeof payload?.code === "function") {
+    const error = new Error(`${payload.code()}: ${payload.data()}`);
+    handles.dropError(payload);
+    return error;
+  }
   return problem instanceof Error ? problem : new Error(String(problem));
 }

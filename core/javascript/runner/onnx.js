@@ -1,5 +1,6 @@
 // `lusk:onnx`: models on the host's backends, in the manner of onnxruntime.
 
+import handles from "lusk:javascript/handles@0.1.0";
 import graphs from "wasi:nn/graph@0.2.0-rc-2024-10-28";
 import info from "lusk:scoring/model-info@0.1.0";
 import tensors from "wasi:nn/tensor@0.2.0-rc-2024-10-28";
@@ -58,8 +59,10 @@ export class InferenceSession {
       throw new TypeError("InferenceSession.create takes the path of a model");
     }
     const session = new InferenceSession();
-    session.#context = asked(() => graphs.loadByName(path).initExecutionContext());
     const signature = asked(() => info.describe(path));
+    const graph = asked(() => graphs.loadByName(path));
+    session.#context = asked(() => graph.initExecutionContext());
+    handles.dropGraph(graph);
     session.#inputs = signature.inputs;
     session.#outputs = signature.outputs;
     return session;
@@ -87,12 +90,22 @@ export class InferenceSession {
       if (!(name in feeds)) throw new Error(`input \`${name}\` is missing in \`feeds\``);
     }
     const given = Object.entries(feeds).map(([name, tensor]) => [name, this.#lowered(name, tensor)]);
+    if (this.#context === null) throw new Error("the session was released");
+    // The inputs are the host's from here on.
     const computed = new Map(asked(() => this.#context.compute(given)));
-    const wanted = Array.isArray(fetches) ? fetches : this.outputNames;
-    return Object.fromEntries(wanted.map((name) => [name, this.#lifted(name, computed.get(name))]));
+    try {
+      const wanted = Array.isArray(fetches) ? fetches : this.outputNames;
+      return Object.fromEntries(wanted.map((name) => [name, this.#lifted(name, computed.get(name))]));
+    } finally {
+      computed.forEach((tensor) => handles.dropTensor(tensor));
+    }
   }
 
-  async release() {}
+  /** Lets go of the model. */
+  async release() {
+    if (this.#context !== null) handles.dropContext(this.#context);
+    this.#context = null;
+  }
 
   #lowered(name, tensor) {
     const spec = this.#inputs.find((input) => input.name === name);

@@ -19,14 +19,16 @@
 //! (`text/plain`), `undefined` and `null` as `{}`, a `Response` of `lusk:http`
 //! as it says, everything else as JSON.
 //!
-//! Not there: timers, `fetch`, `require` and the modules of Node. A promise
-//! that nothing can settle any more is an error at once.
+//! Not there: timers, `fetch`, `require`, the modules of Node, and writing
+//! files. A promise that nothing can settle any more is an error at once.
 //!
 //! # What the host gives
 //!
 //! - The interface `local:init/module-loader`: the names and the text of the
 //!   modules that scripts import. Names of carried modules are those of
 //!   [`carried_module`].
+//! - The interface `lusk:javascript/handles`: the engine frees no handles of
+//!   `wasi:nn`, so the carried modules give them back through it.
 //! - Environment variables: `AZUREML_ENTRY_SCRIPT` (below `AML_APP_ROOT` or below
 //!   `AZUREML_SOURCE_DIRECTORY`) and whatever the script reads in `process.env`.
 //! - `lusk:scoring/files`, standard output and standard error.

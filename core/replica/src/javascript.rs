@@ -1,6 +1,16 @@
 //! The runner of JavaScript scripts.
 
-use crate::runner::Runner;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+
+use crate::{
+    bindings::wasi::nn::{errors, graph, inference, tensor},
+    context::Context,
+    nn::{Execution, Graph, NnError, TensorCell},
+    runner::Runner,
+};
 
 /// What it is called in messages.
 const NAME: &str = "the JavaScript runner";
@@ -31,4 +41,34 @@ pub(crate) fn carried_module(specifier: &str) -> Option<&'static str> {
 #[cfg(not(feature = "javascript"))]
 pub(crate) fn carried_module(_specifier: &str) -> Option<&'static str> {
     None
+}
+
+/// Lets the runner end its handles, which its engine cannot do by itself.
+pub(crate) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    let mut handles = linker.instance("lusk:javascript/handles@0.1.0")?;
+    handles.func_wrap(
+        "drop-tensor",
+        |mut store: StoreContextMut<'_, Context>, (it,): (Resource<TensorCell>,)| {
+            tensor::HostTensor::drop(store.data_mut(), it)
+        },
+    )?;
+    handles.func_wrap(
+        "drop-error",
+        |mut store: StoreContextMut<'_, Context>, (it,): (Resource<NnError>,)| {
+            errors::HostError::drop(store.data_mut(), it)
+        },
+    )?;
+    handles.func_wrap(
+        "drop-graph",
+        |mut store: StoreContextMut<'_, Context>, (it,): (Resource<Graph>,)| {
+            graph::HostGraph::drop(store.data_mut(), it)
+        },
+    )?;
+    handles.func_wrap(
+        "drop-context",
+        |mut store: StoreContextMut<'_, Context>, (it,): (Resource<Execution>,)| {
+            inference::HostGraphExecutionContext::drop(store.data_mut(), it)
+        },
+    )?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use wasmtime_wasi::{p1, p2};
 
 use crate::{
     aot::Code, bindings::EntryScript, component::EntryIndices, context::Context, core_module,
-    modules, wording,
+    javascript, modules, wording,
 };
 
 /// Bytes of one page of linear memory.
@@ -31,6 +31,7 @@ impl Linkers {
         p2::add_to_linker_async(&mut components)?;
         EntryScript::add_to_linker::<_, wasm::HasSelf<Context>>(&mut components, |c| c)?;
         modules::add_to_linker(&mut components)?;
+        javascript::add_to_linker(&mut components)?;
         let mut modules = Linker::new(engine);
         p1::add_to_linker_async(&mut modules, |context: &mut Context| &mut context.wasi)?;
         Ok(Self {

@@ -262,7 +262,19 @@ async fn a_script_reaches_its_model() {
          \x20 }\n\
          \x20 session = await InferenceSession.create(path);\n\
          }\n\
+         async function many() {\n\
+         \x20 const good = { x: new Tensor('float32', [1, 2], [1, 2]) };\n\
+         \x20 const bad = { x: new Tensor('float32', [1, 2, 3], [1, 3]) };\n\
+         \x20 let round = 0;\n\
+         \x20 for (; round < 11000; round += 1) {\n\
+         \x20   await session.run(good);\n\
+         \x20   await session.run(bad).catch(() => {});\n\
+         \x20   console.log(round);\n\
+         \x20 }\n\
+         \x20 return `${round}`;\n\
+         }\n\
          export async function run(data) {\n\
+         \x20 if (data === 'many') return many();\n\
          \x20 const rows = JSON.parse(data);\n\
          \x20 const x = new Tensor('float32', rows.flat(), [rows.length, rows[0].length]);\n\
          \x20 const { y } = await session.run({ [session.inputNames[0]]: x });\n\
@@ -278,7 +290,7 @@ async fn a_script_reaches_its_model() {
     let replica = bench.start(revision).await.unwrap();
     let lines = bench.log.lines();
     assert!(
-        lines[0].contains("no/file") && lines[1].contains("not-found: "),
+        lines[0].contains("no/file") && lines[1].contains("no/model"),
         "{lines:?}"
     );
     let expected = json!({
@@ -288,6 +300,9 @@ async fn a_script_reaches_its_model() {
     for _ in 0..3 {
         assert_eq!(answer(&replica, "[[1, 0.5], [3, 4]]").await, expected);
     }
+    // More tensors, errors and lines than an instance may have handles.
+    let reply = score(&replica, "many").await.unwrap();
+    assert_eq!(reply.body, "11000");
     let error = score(&replica, "[[1, 2, 3]]").await.unwrap_err();
     assert!(
         matches!(&error, ScriptError::Raised(text) if text.contains("invalid-argument")),
