@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use serde_json::json;
 
 use crate::{
-    lusk::{Lusk, constant, skip, test_folder},
+    lusk::{Lusk, Setup, constant, plain_script, skip, test_folder},
     warm,
 };
 
@@ -106,6 +106,38 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     assert_eq!(lusk.score("svc", "").expect(200).text(), "1");
     lusk.stop();
     drop(disk);
+}
+
+#[test]
+fn an_environment_that_does_not_fit_leaves_nothing() {
+    let folder = test_folder("build-full");
+    let probe = folder.path().join("probe");
+    warm::fill(&probe);
+    let megabytes = size(&probe) / 1_000_000 + 70;
+    let data = folder.path().join("data");
+    let Some(_disk) = SmallDisk::mount(&data, megabytes) else {
+        return skip("disk_full::build", "mounting a tmpfs needs root");
+    };
+    warm::fill(&data);
+    let lusk = Lusk::start_in(folder, data, Setup::default().with_tools());
+    let config = json!({
+        "entryScript": "score.py",
+        "environment": {"name": "large", "python": {"condaDependencies": {
+            "dependencies": ["python=3.11", {"pip": ["scikit-learn==1.9.1"]}],
+        }}},
+    });
+    lusk.file("score.py", plain_script());
+    lusk.file("inferenceconfig.json", config.to_string());
+    let refused = lusk
+        .deploy("large")
+        .args(&["--ic", "inferenceconfig.json"])
+        .fails();
+    assert!(refused.contains("no space left"), "{refused}");
+    assert_eq!(files_in_tmp(&lusk), 0);
+    let listed = lusk.cli(&["image", "list", "-o", "json"]).json();
+    assert_eq!(listed, json!([]));
+    lusk.deploy("small").python(&plain_script()).done();
+    lusk.score("small", "1").expect(200);
 }
 
 /// Files in the node's `tmp/`; folders hold what services run from.

@@ -125,7 +125,8 @@ impl Lusk {
         Self::start_in(folder, data, Setup::default())
     }
 
-    fn start_in(folder: TempDir, data: PathBuf, setup: Setup) -> Self {
+    /// The same, started in another way.
+    pub fn start_in(folder: TempDir, data: PathBuf, setup: Setup) -> Self {
         let (process, ready) = start(&data, folder.path(), &setup);
         Self {
             setup,
