@@ -200,7 +200,16 @@ async fn push(session: &Session, args: &ImageArgs) -> anyhow::Result<()> {
 
 async fn pull(session: &Session, args: &ImageArgs) -> anyhow::Result<()> {
     let key = key(session, args).await?;
-    let pulled = session.work(&path(&key, "/pull"), None).await?;
+    let pulled = session.work(&path(&key, "/pull"), None).await;
+    let pulled = pulled.map_err(|error| match is_absent(&error) {
+        true => Trouble::new(format!(
+            "no registry of this node holds image `{}`",
+            key.as_str()
+        ))
+        .with_help("`lusk image build` builds it; registries are named when a node starts")
+        .into(),
+        false => error,
+    })?;
     render::data(session.format, &pulled, &LIST)
 }
 

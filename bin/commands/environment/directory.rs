@@ -29,18 +29,10 @@ pub(crate) fn files(environment: &Environment) -> anyhow::Result<Vec<File>> {
     let mut rest = environment.clone();
     let conda = rest.python.conda_dependencies.take();
     let dockerfile = rest.docker.base_dockerfile.take();
-    let mut definition = json!(rest);
-    for (section, key) in [
-        ("python", "condaDependencies"),
-        ("docker", "baseDockerfile"),
-    ] {
-        if let Some(section) = definition[section].as_object_mut() {
-            section.remove(key);
-        }
-    }
-    let mut files = vec![(DEFINITION, pretty(&definition)?)];
+    let mut files = vec![(DEFINITION, pretty(&without_nulls(json!(rest)))?)];
     if let Some(conda) = conda {
-        files.push((CONDA, render::yaml(&json!(conda))?));
+        let text = render::yaml(&without_nulls(json!(conda)))?;
+        files.push((CONDA, format!("{}\n", text.trim_end())));
     }
     if let Some(text) = dockerfile {
         files.push((DOCKERFILE, text));

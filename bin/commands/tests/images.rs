@@ -90,6 +90,22 @@ async fn a_build_ends_with_its_result_or_its_error() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_nowhere_is_said_to_be_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = json!({"statusCode": 404, "message": format!("no image `{KEY}` on this node")});
+    let line = lines_of(&[json!({"error": absent})]);
+    let door = Door::open(vec![(200, line), (404, absent)]).await;
+    let pulled = door.run(folder.path(), &["image", "pull", KEY]).await;
+    assert_eq!(
+        pulled.unwrap_err().to_string(),
+        format!("no registry of this node holds image `{KEY}`")
+    );
+    let shown = door.run(folder.path(), &["image", "show", KEY]).await;
+    let error = shown.unwrap_err();
+    assert!(error.is::<render::Trouble>(), "{error}");
+}
+
+#[tokio::test]
 async fn pruning_tells_the_time() {
     let folder = tempfile::tempdir().unwrap();
     let door = Door::open(vec![(200, json!({"images": [], "bytes": 0}))]).await;
