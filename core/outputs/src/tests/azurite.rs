@@ -1,5 +1,5 @@
 //! Against azurite, the blob storage emulator, when `LUSK_TEST_AZURITE` names
-//! its endpoint, e.g. `http://127.0.0.1:10000/devstoreaccount1`.
+//! its address, e.g. `http://127.0.0.1:10000`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -16,11 +16,21 @@ const KEY: &str =
 /// Signed with that key, for making containers, which the client cannot.
 const SIGNATURE: &str = "sv=2020-08-04&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&spr=https,http&sig=lP4358Cnz1iq8XYqBFoRARKlOuXCuZxE4Uf0d7qFrYE%3D";
 
-const CONTAINER: &str = "lusk-outputs";
+const CONTAINER: &str = "lusk";
+
+/// The emulator's address with the account, which is a path there.
+fn endpoint() -> Option<String> {
+    let address = std::env::var("LUSK_TEST_AZURITE").ok()?;
+    let address = address.trim_end_matches('/');
+    Some(format!(
+        "{}/{ACCOUNT}",
+        address.trim_end_matches(&format!("/{ACCOUNT}"))
+    ))
+}
 
 #[tokio::test]
 async fn outputs_and_logs_arrive_in_blob_storage() {
-    let Ok(endpoint) = std::env::var("LUSK_TEST_AZURITE") else {
+    let Some(endpoint) = endpoint() else {
         return skip("outputs in azurite", "LUSK_TEST_AZURITE names no endpoint");
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -73,7 +83,7 @@ async fn outputs_and_logs_arrive_in_blob_storage() {
 
 #[tokio::test]
 async fn a_wrong_key_is_told_without_the_key() {
-    let Ok(endpoint) = std::env::var("LUSK_TEST_AZURITE") else {
+    let Some(endpoint) = endpoint() else {
         return skip(
             "a wrong key at azurite",
             "LUSK_TEST_AZURITE names no endpoint",
@@ -87,7 +97,7 @@ async fn a_wrong_key_is_told_without_the_key() {
         ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let store = OutputStore::with_variables("az://lusk-outputs", &variables).unwrap();
+    let store = OutputStore::with_variables("az://lusk/wrong-key", &variables).unwrap();
     let node = Node::new();
     let keeper = OutputKeeper::start(node.options(store, LIMIT)).unwrap();
     let folder = keeper.open(&digits(), 1, 0).unwrap();
