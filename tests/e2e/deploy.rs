@@ -237,12 +237,7 @@ fn a_broken_script_is_named_and_nothing_serves() {
         ("wat", "score.wat", "(module (func", "score.wat"),
         ("exports", "score.wat", "(module)", "lusk_alloc"),
         ("wasm", "score.wasm", "no wasm at all", "score.wasm"),
-        (
-            "javascript",
-            "score.js",
-            "1",
-            "JavaScript comes in a later release",
-        ),
+        ("javascript", "score.js", "1", "does not export init()"),
         ("identifier", "1-score.py", "1", "`1-score`"),
     ] {
         let refused = lusk.deploy(service).script(name, text.as_bytes()).fails();
