@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lusk_contract::{LogStream, Revision};
+use lusk_contract::{LogStream, OutputFolder, Revision};
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 
@@ -13,6 +13,12 @@ use crate::{
     output::LineWriter,
     wording,
 };
+
+/// The environment's packages, as the guest sees them.
+const PACKAGES: &str = "/packages";
+
+/// What the guest writes to be kept, as the original's scripts know it.
+const OUTPUTS: &str = "/var/azureml-app/outputs";
 
 /// Most handles (tensors, files, errors, …) that a guest may hold at a time.
 const MAX_RESOURCES: usize = 10_000;
@@ -29,6 +35,7 @@ pub(crate) struct Surroundings {
     pub(crate) models: Arc<Models>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) folders: Arc<Folders>,
+    pub(crate) outputs: Arc<dyn OutputFolder>,
 }
 
 /// The state of one instance's store.
@@ -49,6 +56,7 @@ impl Context {
             |stream| LineWriter::new(Arc::clone(&revision.log), surroundings.number, stream);
         let (out, err) = (line_writer(LogStream::Out), line_writer(LogStream::Err));
         let folder = surroundings.folders.make()?;
+        let outputs = surroundings.outputs.path();
         let mut builder = WasiCtxBuilder::new();
         builder
             .stdout(out.clone())
@@ -60,9 +68,22 @@ impl Context {
             // Relative paths, `AZUREML_MODEL_DIR` among them, start at the app
             // root also in guests whose libc knows no working directory.
             .preopened_dir(&revision.app_root, ".", FsPerms::ReadOnly)?
+            // The longest name that fits wins, so this shadows the app root's.
+            .preopened_dir(outputs, OUTPUTS, FsPerms::ReadWrite)?
+            .preopened_dir(outputs, "outputs", FsPerms::ReadWrite)?
             .preopened_dir(folder.tmp(), "/tmp", FsPerms::ReadWrite)?;
         for (name, value) in &revision.variables {
             builder.env(name, value);
+        }
+        let packages = revision.image.as_ref().and_then(|it| it.packages.as_ref());
+        if let Some(packages) = packages {
+            builder.preopened_dir(packages, PACKAGES, FsPerms::ReadOnly)?;
+            let given = revision.variables.get("PYTHONPATH");
+            let path = given.map_or_else(
+                || PACKAGES.to_owned(),
+                |given| format!("{given}:{PACKAGES}"),
+            );
+            builder.env("PYTHONPATH", path);
         }
         let mut wasi = builder.build_p1();
         wasi.ctx().table.set_max_capacity(MAX_RESOURCES);

@@ -2,18 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use lusk_contract::{
-    Backend, BackendError, Device, LogStream, ModelSource, MountedModel, Progress, Replica,
-    ReplicaHost, ReplicaPlan, Revision, ScoreRequest, ServiceLog, Session, Signature, StartError,
-    Tensor, TensorSpec, TensorType,
+    Backend, BackendError, Device, LogStream, ModelSource, MountedModel, OutputFolder, Outputs,
+    Progress, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreRequest, ServiceLog, Session,
+    Signature, StartError, Tensor, TensorSpec, TensorType,
 };
-use lusk_domain::{Digest, RuntimeKind, Step, StepOutcome};
+use lusk_domain::{Digest, RuntimeKind, ServiceName, Step, StepOutcome};
 use tempfile::TempDir;
 
 use crate::{CompileIn, LocalHost, LocalHostOptions};
@@ -79,6 +80,32 @@ pub(crate) fn signature() -> Signature {
     }
 }
 
+/// Output folders below a folder, which stay.
+#[derive(Debug)]
+pub(crate) struct TestOutputs(pub(crate) PathBuf);
+
+#[derive(Debug)]
+struct TestFolder(PathBuf);
+
+impl OutputFolder for TestFolder {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Outputs for TestOutputs {
+    fn open(
+        &self,
+        service: &ServiceName,
+        revision: u64,
+        replica: u32,
+    ) -> io::Result<Arc<dyn OutputFolder>> {
+        let path = self.0.join(format!("{service}/{revision}/{replica}"));
+        fs::create_dir_all(&path)?;
+        Ok(Arc::new(TestFolder(path)))
+    }
+}
+
 /// A host over a folder of its own, and revisions to run on it.
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
@@ -99,6 +126,7 @@ impl Bench {
             tmp_dir: folder.path().join("tmp"),
             backends,
             compile: CompileIn::ThisProcess,
+            outputs: Arc::new(TestOutputs(folder.path().join("outputs"))),
         });
         Self::on(host.unwrap(), folder)
     }
@@ -142,6 +170,9 @@ impl Bench {
             variables: BTreeMap::new(),
             memory_limit: 64 << 20,
             slots: 1,
+            image: None,
+            cpu_limit: None,
+            debug_port: None,
             log: Arc::clone(&self.log) as Arc<dyn ServiceLog>,
         }
     }

@@ -42,6 +42,7 @@ static HOST: LazyLock<Arc<LocalHost>> = LazyLock::new(|| {
         tmp_dir: folder.to_owned(),
         backends: vec![Arc::new(FakeBackend)],
         compile: CompileIn::ThisProcess,
+        outputs: Arc::new(testing::TestOutputs(folder.join("outputs"))),
     });
     host.unwrap()
 });
