@@ -13,6 +13,7 @@ mod keys;
 mod model;
 mod names;
 mod operation;
+mod scale;
 mod service;
 mod settings;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use names::{
     ServiceName, WorkspaceName,
 };
 pub use operation::{Operation, OperationEvent, OperationKind, OperationState, Step, StepOutcome};
+pub use scale::{GROW_WINDOW, Load, SHRINK_AFTER, ScaleDecision, ScalePolicy, ScaleReason, Scaler};
 pub use service::{
     ComputeType, DeploymentStatus, Entry, RuntimeKind, ServiceRecord, ServiceSpec, ServiceState,
 };
