@@ -16,6 +16,7 @@ mod operation;
 mod scale;
 mod service;
 mod settings;
+mod sizing;
 mod snapshot;
 mod violation;
 
@@ -41,5 +42,6 @@ pub use settings::{
     AuthMode, AutoScaler, AutoScalerChange, LivenessProbe, LivenessProbeChange, ResourceChange,
     Resources, Settings, SettingsChange,
 };
+pub use sizing::{Size, Sizing, SizingError};
 pub use snapshot::Snapshot;
 pub use violation::Violation;
