@@ -104,10 +104,10 @@ pub(crate) struct ImagePruneArgs {
 /// Flags of `image export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  lusk image export -n digits --file digits.tar     the service: definition, models, script, image
-  lusk image export 0123456789abcdef0123456789abcdef --file image.tar
+  lusk image export -n digits --file digits.lusk    the service: definition, models, script, image
+  lusk image export 0123456789abcdef0123456789abcdef --file image.lusk
 then, on a box without a network:
-  lusk image import digits.tar")]
+  lusk image import digits.lusk")]
 pub(crate) struct ImageExportArgs {
     /// Which image; with --name the whole service.
     #[command(flatten)]
@@ -123,9 +123,9 @@ pub(crate) struct ImageExportArgs {
 /// Flags of `image import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  lusk image import digits.tar
-  lusk image import digits.tar --name digits-copy
-  lusk image import digits.tar --no-deploy          images and models, no service")]
+  lusk image import digits.lusk
+  lusk image import digits.lusk --name digits-copy
+  lusk image import digits.lusk --no-deploy         images and models, no service")]
 pub(crate) struct ImageImportArgs {
     /// File that `image export` wrote
     #[arg(value_name = "FILE")]

@@ -49,7 +49,7 @@ pub(crate) struct RequirementArgs {
 #[command(after_help = "Examples:
   lusk model register -n digits -p model.onnx --model-framework Onnx
   lusk model register -n digits -p ./model --tag stage=test --property area=vision
-  lusk model register -n digits -p model.onnx -t model.json    then: lusk model deploy -f model.json …")]
+  lusk model register -n digits -p model.onnx -t model.json    then: lusk model deploy -n digits -f model.json")]
 pub(crate) struct ModelRegisterArgs {
     /// Name; the version counts up by itself
     #[arg(short, long)]

@@ -80,7 +80,8 @@ pub(crate) struct ServiceListArgs {
 #[command(after_help = "Examples:
   lusk service update -n digits -m digits:2
   lusk service update -n digits --num-replicas 3
-  lusk service update -n digits --ic inferenceconfig.json --add-tag stage=prod")]
+  lusk service update -n digits --ic inferenceconfig.json --add-tag stage=prod
+  lusk service update -n digits --es score.py -e sklearn      its newest version")]
 pub(crate) struct ServiceUpdateArgs {
     /// The service
     #[arg(short, long)]
