@@ -5,8 +5,9 @@
 //! it; what it can write within that second is the bound that the disk has.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -21,6 +22,13 @@ pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
 /// Most files and folders that one instance may have on disk.
 const MAX_ENTRIES: usize = 10_000;
+
+/// Longest path below an instance's folder, in bytes. What lies deeper could
+/// not be measured, nor removed: no path leads there.
+const MAX_DEEP_BYTES: usize = 2_048;
+
+/// Longest path below a folder that is removed where it is, in bytes.
+const REMOVED_BYTES: usize = 512;
 
 /// Bytes of one of the blocks that the system counts in.
 const BLOCK_BYTES: u64 = 512;
@@ -55,6 +63,39 @@ impl InstanceFolder {
         };
         if !room.holds(&self.tmp()) {
             self.over.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for InstanceFolder {
+    fn drop(&mut self) {
+        // What removes it recurses, with a descriptor for each level.
+        raise(self.whole.path());
+    }
+}
+
+/// Moves what lies deep below `top` up to it. What fails is left.
+fn raise(top: &Path) {
+    let mut count = 0_u32;
+    let mut folders = vec![(top.to_owned(), 0)];
+    while let Some((folder, bytes)) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            // A script may have taken the rights away.
+            let _ = fs::set_permissions(&path, Permissions::from_mode(0o700));
+            let bytes = bytes + entry.file_name().len() + 1;
+            if bytes <= REMOVED_BYTES {
+                folders.push((path, bytes));
+                continue;
+            }
+            count += 1;
+            let raised = top.join(format!("deep-{count}"));
+            if fs::rename(&path, &raised).is_ok() {
+                folders.push((raised, 0));
+            }
         }
     }
 }
@@ -115,16 +156,28 @@ impl Room {
     /// Whether everything below `folder` fits. What vanishes meanwhile, or
     /// cannot be read, counts nothing. Links are not followed.
     fn holds(&mut self, folder: &Path) -> bool {
-        let Ok(entries) = fs::read_dir(folder) else {
-            return true;
-        };
-        entries.flatten().all(|entry| self.holds_entry(&entry))
+        // No recursion: a script decides how deep its folders are.
+        let mut folders = vec![(folder.to_owned(), 0)];
+        while let Some((folder, bytes)) = folders.pop() {
+            if bytes > MAX_DEEP_BYTES {
+                return false;
+            }
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                if !self.takes(&metadata) {
+                    return false;
+                }
+                if metadata.is_dir() {
+                    folders.push((entry.path(), bytes + entry.file_name().len() + 1));
+                }
+            }
+        }
+        true
     }
 
-    fn holds_entry(&mut self, entry: &fs::DirEntry) -> bool {
-        let Ok(metadata) = entry.metadata() else {
-            return true;
-        };
+    fn takes(&mut self, metadata: &fs::Metadata) -> bool {
         let bytes = metadata.blocks().saturating_mul(BLOCK_BYTES);
         let (Some(bytes), Some(entries)) =
             (self.bytes.checked_sub(bytes), self.entries.checked_sub(1))
@@ -132,7 +185,7 @@ impl Room {
             return false;
         };
         *self = Self { bytes, entries };
-        !metadata.is_dir() || self.holds(&entry.path())
+        true
     }
 }
 
@@ -162,5 +215,23 @@ mod tests {
         folders.measure(MAX_BYTES);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
         assert!(folders.made.lock().unwrap().is_empty());
+    }
+    #[test]
+    fn folders_that_no_path_leads_to_are_too_much_and_go_with_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folders = Folders::new(parent.path().to_owned());
+        let folder = folders.make().unwrap();
+        let (tmp, spare) = (folder.tmp(), folder.scratch());
+        let branch = "branch/".repeat(100);
+        // Deeper than a path can be long: a branch on a branch each time.
+        for _ in 0..12 {
+            fs::create_dir_all(spare.join(&branch)).unwrap();
+            fs::rename(&tmp, spare.join(&branch).join("rest")).unwrap();
+            fs::rename(&spare, &tmp).unwrap();
+        }
+        folders.measure(MAX_BYTES);
+        assert!(folder.is_over());
+        drop(folder);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 }
