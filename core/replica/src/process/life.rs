@@ -152,7 +152,8 @@ impl Life {
         self.pid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn relatives(&self) -> MutexGuard<'_, Vec<(i32, u64)>> {
+    /// The processes that were seen to come of it, pid and start.
+    pub(super) fn relatives(&self) -> MutexGuard<'_, Vec<(i32, u64)>> {
         self.relatives
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -34,9 +34,17 @@ pub(super) fn own() -> Option<Process> {
     process(i32::try_from(std::process::id()).ok()?)
 }
 
-/// A leader, its group and session, and the descendants of all of these.
-pub(super) fn family(all: &[Process], leader: i32) -> Vec<&Process> {
-    let mut known = HashSet::from([leader]);
+/// A leader, its group and session, `others` that came of it (pid and start),
+/// and the descendants of all of these.
+pub(super) fn family<'a>(
+    all: &'a [Process],
+    leader: i32,
+    others: &[(i32, u64)],
+) -> Vec<&'a Process> {
+    let others: HashSet<_> = others.iter().copied().collect();
+    let still = |each: &&Process| others.contains(&(each.pid, each.started));
+    let mut known: HashSet<i32> = all.iter().filter(still).map(|each| each.pid).collect();
+    known.insert(leader);
     loop {
         let before = known.len();
         for each in all {
@@ -175,8 +183,14 @@ mod tests {
             one(6, 1, 7, 1), // orphan, still in the group
             one(5, 1, 5, 5), // a stranger
         ];
-        let pids: Vec<i32> = family(&all, 7).iter().map(|each| each.pid).collect();
-        assert_eq!(pids, [9, 8, 7, 6]);
+        let of = |others: &[(i32, u64)]| -> Vec<i32> {
+            let family = family(&all, 7, others);
+            family.iter().map(|each| each.pid).collect()
+        };
+        assert_eq!(of(&[]), [9, 8, 7, 6]);
+        // One that was seen before stays in it, unless its number is another's now.
+        assert_eq!(of(&[(5, 0)]), [9, 8, 7, 6, 5]);
+        assert_eq!(of(&[(5, 1)]), [9, 8, 7, 6]);
     }
 
     #[test]

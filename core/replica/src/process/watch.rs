@@ -84,7 +84,7 @@ impl Ward {
                     "it has more than {most} in its temporary folder, or too many files there"
                 )));
             }
-            let family = table::family(all, *pid);
+            let family = table::family(all, *pid, &worker.relatives());
             worker.note_relatives(&family);
             families.push((family, worker));
         }
