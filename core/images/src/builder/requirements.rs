@@ -136,6 +136,14 @@ impl Requirements {
         if text.is_empty() {
             return Ok(());
         }
+        if text.contains(char::is_control) {
+            // What follows the end of a line would be another one.
+            let shown = redacted(text);
+            return Err(refused(format!(
+                "pip line {shown:?}: a line end or another control character is in it; write each \
+                 requirement as a line of its own"
+            )));
+        }
         if text.starts_with('-') {
             return self.option(text);
         }
@@ -159,8 +167,12 @@ impl Requirements {
             Some((name, value)) => (name, value.trim()),
             None => (text, ""),
         };
+        // `-r` and its value in one word.
+        if !name.starts_with("--") && ["-e", "-r", "-c"].iter().any(|it| name.starts_with(it)) {
+            return Err(local(text));
+        }
         match name {
-            "-e" | "--editable" | "-r" | "--requirement" | "-c" | "--constraint" => {
+            "--editable" | "--requirement" | "--constraint" => {
                 return Err(local(text));
             }
             "-i" | "--index-url" | "--extra-index-url" | "-f" | "--find-links" => {
@@ -278,8 +290,12 @@ fn name_of(text: &str) -> Option<(String, &str)> {
     (starts && !address).then(|| (conda::normal_name(name), rest))
 }
 
-/// `@ file:///…` and `@ ./…` after a name.
+/// `@ file:///…` and `@ ./…` after a name and its extras.
 fn is_local_address(asked: &str) -> bool {
+    let after_extras = asked
+        .strip_prefix('[')
+        .and_then(|extras| extras.split_once(']'));
+    let asked = after_extras.map_or(asked, |(_, rest)| rest.trim_start());
     asked
         .strip_prefix('@')
         .is_some_and(|address| !is_remote(address.trim()))

@@ -162,6 +162,9 @@ fn files_of_a_project_are_refused() {
         "--editable=../x",
         "-r requirements.txt",
         "-c bounds.txt",
+        "-e.",
+        "-r/etc/passwd",
+        "x[all] @ file:///x.whl",
         "./x",
         "../x",
         "/x/y.whl",
@@ -179,6 +182,20 @@ fn files_of_a_project_are_refused() {
             )),
             "{line}: {refusal}"
         );
+    }
+}
+
+#[test]
+fn a_line_end_does_not_smuggle_another_line_in() {
+    for line in [
+        "six==1.17.0\n-r /etc/passwd",
+        "six==1.17.0\r-e /x",
+        "--index-url https://u:secret@example.org/\n--find-links /x",
+    ] {
+        let refusal = refusal(&[], &[line]);
+        assert!(refusal.contains("control character is in it"), "{refusal}");
+        assert!(!refusal.contains(['\n', '\r']), "{refusal:?}");
+        assert!(!refusal.contains("secret"), "{refusal}");
     }
 }
 
