@@ -271,6 +271,22 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
+/// Where the host of an address ends, its user and password before it.
+fn host_end(address: &str) -> usize {
+    let end = address.find(['/', '?', '#']).unwrap_or(address.len());
+    let port = address[..end].split_once(':').map_or("", |(_, port)| port);
+    // `user:pass/word@host`: what looks like a port is half of a password.
+    let is_cut =
+        !address[..end].contains(['@', ']']) && port.contains(|c: char| !c.is_ascii_digit());
+    match address.rfind('@') {
+        Some(at) if is_cut && at > end => {
+            let host = address[at..].find(['/', '?', '#']);
+            host.map_or(address.len(), |length| at + length)
+        }
+        _ => end,
+    }
+}
+
 /// The text without the user, password and query of the addresses in it.
 pub(crate) fn redacted(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
@@ -282,8 +298,7 @@ pub(crate) fn redacted(text: &str) -> String {
             .find(|c: char| c.is_whitespace() || "\"'`<>)".contains(c))
             .unwrap_or(address.len());
         let (address, after) = address.split_at(end);
-        let host_end = address.find(['/', '?', '#']).unwrap_or(address.len());
-        let (host, path) = address.split_at(host_end);
+        let (host, path) = address.split_at(host_end(address));
         match host.rsplit_once('@') {
             Some((_, host)) => kept.extend(["***@", host]),
             None => kept.push_str(host),

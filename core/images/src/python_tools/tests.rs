@@ -196,6 +196,24 @@ fn a_python_that_only_uv_knows_is_found() {
     assert_eq!(tools.python("3.13"), None);
 }
 
+#[test]
+fn half_a_password_is_none_of_a_reader_either() {
+    for (text, expected) in [
+        (
+            "x @ http://u:a/b@example.org/y",
+            "x @ http://***@example.org/y",
+        ),
+        ("http://example.org:80/a@1", "http://example.org:80/a@1"),
+        (
+            "git+ssh://git@example.org:x/y@1",
+            "git+ssh://***@example.org:x/y@1",
+        ),
+        ("http://[::1]:80/a@1", "http://[::1]:80/a@1"),
+    ] {
+        assert_eq!(redacted(text), expected);
+    }
+}
+
 proptest! {
     #[test]
     fn a_password_never_gets_through(
