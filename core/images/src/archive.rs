@@ -9,13 +9,17 @@ use std::{
     io::{self, Read, Write},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use lusk_contract::{ByteStream, ImageError, ImageSource, StoredImage};
 use lusk_domain::{Digest, ImageKey};
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc},
+};
 
 use crate::{
     disk::{failed, on_disk, verdict},
@@ -38,11 +42,19 @@ const PART: usize = 256 << 10;
 /// Parts that wait for a slow reader.
 const PARTS_AHEAD: usize = 4;
 
+/// Archives that are written or read at a time. Each holds a thread, of which
+/// there is a number, for as long as its other side takes.
+pub(crate) const AT_ONCE: usize = 8;
+
+/// Longest time without a part, or without room for one.
+const STALL: Duration = Duration::from_mins(1);
+
 /// What messages call it.
 const ARCHIVE: &str = "archive of images";
 
 /// Writes a key's images as an archive.
 pub(crate) async fn export(inner: &Arc<Inner>, key: &ImageKey) -> Result<ByteStream, ImageError> {
+    let turn = archive_turn(inner).await?;
     let (key, draft) = (key.clone(), inner.layout.draft());
     let (images, draft) = inner
         .blocking(move |inner| Ok((inner.held_images(&key, &draft)?, draft)))
@@ -50,14 +62,15 @@ pub(crate) async fn export(inner: &Arc<Inner>, key: &ImageKey) -> Result<ByteStr
     let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
     let layout = Arc::clone(&inner.layout);
     tokio::task::spawn_blocking(move || {
-        let _draft = draft;
+        let _held = (draft, turn);
         let parts = Parts {
             sender: sender.clone(),
+            runtime: Handle::current(),
             part: Vec::new(),
         };
         if let Err(error) = write_archive(&layout, &images, parts) {
             // Nobody may be there to hear it.
-            let _ = sender.blocking_send(Err(error));
+            let _ = Handle::current().block_on(sender.send_timeout(Err(error), STALL));
         }
     });
     let parts = futures::stream::unfold(receiver, |mut receiver| async move {
@@ -114,6 +127,7 @@ fn append(
 /// Hands what is written on in parts.
 struct Parts {
     sender: mpsc::Sender<Result<Bytes, ImageError>>,
+    runtime: Handle,
     part: Vec<u8>,
 }
 
@@ -131,7 +145,8 @@ impl Write for Parts {
             return Ok(());
         }
         let part = Bytes::from(std::mem::take(&mut self.part));
-        let sent = self.sender.blocking_send(Ok(part));
+        let sent = self.sender.send_timeout(Ok(part), STALL);
+        let sent = self.runtime.block_on(sent);
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
@@ -141,10 +156,16 @@ pub(crate) async fn import(
     inner: &Arc<Inner>,
     archive: ByteStream,
 ) -> Result<Vec<StoredImage>, ImageError> {
+    let _turn = archive_turn(inner).await?;
     let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
     let mut archive = archive;
     let forward = async move {
-        while let Some(part) = archive.next().await {
+        loop {
+            let part = match tokio::time::timeout(STALL, archive.next()).await {
+                Ok(Some(part)) => part,
+                Ok(None) => break,
+                Err(_) => Err(stalled()),
+            };
             if sender.send(part).await.is_err() {
                 break;
             }
@@ -169,6 +190,17 @@ pub(crate) async fn import(
         inner.take_in(taken)
     });
     tokio::join!(forward, read).1
+}
+
+fn stalled() -> ImageError {
+    refused(format!("nothing of it came for {} s", STALL.as_secs()))
+}
+
+/// Waits until an archive may be written or read.
+async fn archive_turn(inner: &Arc<Inner>) -> Result<OwnedSemaphorePermit, ImageError> {
+    let turns = Arc::clone(&inner.archives);
+    let lost = |_| ImageError::Storage("no archive is taken any more".to_owned());
+    turns.acquire_owned().await.map_err(lost)
 }
 
 /// Reads what arrives in parts.

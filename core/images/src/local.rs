@@ -13,6 +13,7 @@ use lusk_contract::{
 };
 use lusk_domain::{Digest, Environment, ImageKey, RuntimeKind};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
     archive,
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     flights: Flights<Wanted, ReadyImage>,
     /// What has been handed out, by manifest; it stays while somebody holds it.
     handed_out: Mutex<HashMap<Digest, Vec<Weak<ImageFiles>>>>,
+    /// Archives that may be written or read.
+    pub(crate) archives: Arc<Semaphore>,
     /// One at a time for each key.
     keys: Mutex<HashMap<ImageKey, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -100,6 +103,7 @@ impl LocalImages {
                 global: registry(options.global_registry, Role::Global)?,
                 flights: Flights::default(),
                 handed_out: Mutex::default(),
+                archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
                 keys: Mutex::default(),
             }),
         })

@@ -242,3 +242,27 @@ async fn an_archive_that_breaks_off_leaves_nothing() {
     assert!(refused.to_string().contains("went away"), "{refused}");
     node.assert_clean();
 }
+
+#[test]
+fn archives_that_do_not_come_leave_threads_to_others() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(AT_ONCE + 1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let node = Node::new();
+        let images = node.images();
+        for _ in 0..2 * AT_ONCE {
+            let images = images.clone();
+            let nothing = futures::stream::pending().boxed();
+            tokio::spawn(async move { images.import(nothing).await });
+        }
+        // As many as may have begun.
+        while images.inner.archives.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(images.list().await.unwrap(), []);
+    });
+    runtime.shutdown_background();
+}
