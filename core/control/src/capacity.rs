@@ -20,11 +20,14 @@ use crate::{
 /// Cores that rounding may lose: a tenth ten times is one.
 const ROUNDING: f64 = 1e-6;
 
+/// What each service has reserved.
+type Held = BTreeMap<ServiceName, Capacity>;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     total: Capacity,
-    held: Mutex<BTreeMap<ServiceName, Capacity>>,
+    held: Mutex<Held>,
     freed: watch::Sender<()>,
 }
 
@@ -42,22 +45,21 @@ impl Ledger {
         self.freed.subscribe()
     }
 
-    /// Reserves for the replicas that `settings` start with, beside nothing but
-    /// what `service` itself has.
+    /// Reserves for `replicas` of `service`, beside nothing but what it has itself.
     ///
     /// # Errors
     /// What is missing, in words.
-    pub(crate) fn hold(&self, service: &ServiceName, settings: &Settings) -> Result<(), String> {
-        let need = need(settings);
+    pub(crate) fn hold(
+        &self,
+        service: &ServiceName,
+        settings: &Settings,
+        replicas: u32,
+    ) -> Result<(), String> {
+        let need = need(settings, replicas);
         let mut held = self.lock();
-        let others = held.iter().filter(|(name, _)| *name != service);
-        let mut free = self.total;
-        for (_, taken) in others {
-            free.cores -= taken.cores;
-            free.bytes = free.bytes.saturating_sub(taken.bytes);
-        }
+        let free = self.free_beside(service, &held);
         if need.cores > free.cores + ROUNDING || need.bytes > free.bytes {
-            return Err(self.shortage(settings, need, free));
+            return Err(self.shortage(replicas, need, free));
         }
         let own = held.entry(service.clone()).or_insert(need);
         own.cores = own.cores.max(need.cores);
@@ -65,19 +67,54 @@ impl Ledger {
         Ok(())
     }
 
-    /// Leaves `service` with just what `settings` need, or with nothing.
-    pub(crate) fn settle(&self, service: &ServiceName, settings: Option<&Settings>) {
+    /// Leaves `service` with just what so many replicas of these settings need,
+    /// or with nothing.
+    pub(crate) fn settle(&self, service: &ServiceName, kept: Option<(&Settings, u32)>) {
         {
             let mut held = self.lock();
-            match settings {
-                Some(settings) => held.insert(service.clone(), need(settings)),
+            match kept {
+                Some((settings, replicas)) => {
+                    held.insert(service.clone(), need(settings, replicas))
+                }
                 None => held.remove(service),
             };
         }
         self.freed.send_replace(());
     }
 
-    fn shortage(&self, settings: &Settings, need: Capacity, free: Capacity) -> String {
+    /// Replicas of these settings that the node has room for in all, those that
+    /// `service` has included.
+    pub(crate) fn room(&self, service: &ServiceName, settings: &Settings) -> u32 {
+        self.room_in(service, settings, &self.lock())
+    }
+
+    /// Reserves for up to `wanted` replicas in all; says for how many.
+    pub(crate) fn grow(&self, service: &ServiceName, settings: &Settings, wanted: u32) -> u32 {
+        let mut held = self.lock();
+        let granted = wanted.min(self.room_in(service, settings, &held));
+        held.insert(service.clone(), need(settings, granted));
+        granted
+    }
+
+    fn room_in(&self, service: &ServiceName, settings: &Settings, held: &Held) -> u32 {
+        let free = self.free_beside(service, held);
+        let one = need(settings, 1);
+        let by_cores = (free.cores + ROUNDING) / one.cores;
+        let by_bytes = free.bytes as f64 / one.bytes as f64;
+        // Nothing needed is room without end; the cast saturates.
+        by_cores.min(by_bytes).max(0.0) as u32
+    }
+
+    fn free_beside(&self, service: &ServiceName, held: &Held) -> Capacity {
+        let mut free = self.total;
+        for (_, taken) in held.iter().filter(|(name, _)| *name != service) {
+            free.cores -= taken.cores;
+            free.bytes = free.bytes.saturating_sub(taken.bytes);
+        }
+        free
+    }
+
+    fn shortage(&self, replicas: u32, need: Capacity, free: Capacity) -> String {
         let cores = (need.cores > free.cores + ROUNDING).then(|| {
             format!(
                 "{} cores ({} of {} are free)",
@@ -97,18 +134,17 @@ impl Ledger {
         let missing: Vec<_> = cores.into_iter().chain(memory).collect();
         format!(
             "no room for {}: {} to reserve",
-            count(settings.initial_replicas(), "replica"),
+            count(replicas, "replica"),
             missing.join(" and ")
         )
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Capacity>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn need(settings: &Settings) -> Capacity {
-    let replicas = settings.initial_replicas();
+fn need(settings: &Settings, replicas: u32) -> Capacity {
     Capacity {
         cores: settings.resources.cpu * f64::from(replicas),
         bytes: (settings.resources.memory_in_gb * f64::from(replicas) * 1e9) as u64,
@@ -119,11 +155,8 @@ fn need(settings: &Settings) -> Capacity {
 mod tests {
     use super::*;
 
-    fn settings(cpu: f64, memory_in_gb: f64, replicas: u32) -> Settings {
-        let mut settings = Settings {
-            num_replicas: Some(replicas),
-            ..Settings::default()
-        };
+    fn settings(cpu: f64, memory_in_gb: f64) -> Settings {
+        let mut settings = Settings::default();
         settings.resources.cpu = cpu;
         settings.resources.memory_in_gb = memory_in_gb;
         settings
@@ -143,16 +176,16 @@ mod tests {
     #[test]
     fn reserves_until_the_node_is_full_and_names_what_is_missing() {
         let ledger = node();
-        ledger.hold(&name("one"), &settings(0.5, 1.0, 3)).unwrap();
+        ledger.hold(&name("one"), &settings(0.5, 1.0), 3).unwrap();
         let missing = ledger
-            .hold(&name("two"), &settings(0.6, 0.7, 2))
+            .hold(&name("two"), &settings(0.6, 0.7), 2)
             .unwrap_err();
         assert_eq!(
             missing,
             "no room for 2 replicas: 1.2 cores (0.5 of 2 are free) and 1.4 GB of memory (1 GB of 4 GB are free) to reserve"
         );
         ledger.settle(&name("one"), None);
-        ledger.hold(&name("two"), &settings(0.6, 0.7, 2)).unwrap();
+        ledger.hold(&name("two"), &settings(0.6, 0.7), 2).unwrap();
     }
 
     #[test]
@@ -160,23 +193,37 @@ mod tests {
         let ledger = node();
         for index in 0..20 {
             ledger
-                .hold(&name(&format!("s-{index}")), &settings(0.1, 0.1, 1))
+                .hold(&name(&format!("s-{index}")), &settings(0.1, 0.1), 1)
                 .unwrap();
         }
         ledger
-            .hold(&name("more"), &settings(0.1, 0.1, 1))
+            .hold(&name("more"), &settings(0.1, 0.1), 1)
             .unwrap_err();
     }
 
     #[test]
     fn an_update_counts_its_old_revision_once() {
         let ledger = node();
-        ledger.hold(&name("one"), &settings(1.5, 1.0, 1)).unwrap();
-        ledger.hold(&name("one"), &settings(2.0, 0.5, 1)).unwrap();
+        ledger.hold(&name("one"), &settings(1.5, 1.0), 1).unwrap();
+        ledger.hold(&name("one"), &settings(2.0, 0.5), 1).unwrap();
         ledger
-            .hold(&name("two"), &settings(0.1, 3.1, 1))
+            .hold(&name("two"), &settings(0.1, 3.1), 1)
             .unwrap_err();
-        ledger.settle(&name("one"), Some(&settings(1.5, 1.0, 1)));
-        ledger.hold(&name("two"), &settings(0.5, 3.0, 1)).unwrap();
+        ledger.settle(&name("one"), Some((&settings(1.5, 1.0), 1)));
+        ledger.hold(&name("two"), &settings(0.5, 3.0), 1).unwrap();
+    }
+
+    #[test]
+    fn a_service_grows_as_far_as_the_others_leave_room() {
+        let ledger = node();
+        let each = settings(0.5, 0.5);
+        ledger.hold(&name("one"), &each, 1).unwrap();
+        ledger.hold(&name("two"), &settings(0.7, 0.1), 1).unwrap();
+        assert_eq!(ledger.room(&name("one"), &each), 2);
+        assert_eq!(ledger.grow(&name("one"), &each, 5), 2);
+        ledger.settle(&name("two"), None);
+        assert_eq!(ledger.grow(&name("one"), &each, 3), 3);
+        assert_eq!(ledger.room(&name("two"), &settings(0.5, 0.1)), 1);
+        assert_eq!(ledger.room(&name("two"), &settings(0.0, 0.0)), u32::MAX);
     }
 }

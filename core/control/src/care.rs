@@ -5,19 +5,22 @@
 //! original's liveness probe allows, the first one after the initial delay. Its
 //! place is taken by a new one, at once the first time, then with growing
 //! pauses, as the original's cluster does.
+//!
+//! Where the service is scaled by load, replicas are started and given up as the
+//! autoscaler decides, within the room that the node has.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use lusk_contract::{LogStream, Replica, ReplicaHost, ReplicaPlan, Revision};
-use lusk_domain::LivenessProbe;
-use lusk_router::Route;
+use lusk_contract::{Clock, LogStream, Replica, ReplicaHost, ReplicaPlan, Revision};
+use lusk_domain::{LivenessProbe, ScaleDecision, ScalePolicy, Settings};
+use lusk_router::{Autoscaler, Route};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 
-use crate::running::Numbers;
+use crate::{capacity::Ledger, rollout::start_limit, running::Numbers, scaling::Scaling};
 
 /// Pause before the second replacement in a row; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
@@ -34,8 +37,24 @@ pub(crate) struct Care {
     pub(crate) revision: Arc<Revision>,
     pub(crate) route: Arc<Route>,
     pub(crate) numbers: Arc<Numbers>,
-    pub(crate) probe: LivenessProbe,
-    pub(crate) start_limit: Duration,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) scaling: Arc<Scaling>,
+    /// How it is scaled; none keeps the number of replicas.
+    pub(crate) policy: Option<ScalePolicy>,
+    pub(crate) settings: Settings,
+}
+
+/// What is under way or known of a service's replicas.
+struct Ward {
+    health: BTreeMap<u32, Health>,
+    /// Successors of dead replicas.
+    replacements: JoinSet<Replacement>,
+    /// Replicas that the load asks for.
+    growth: JoinSet<Result<Replacement, String>>,
+    /// Starts for the load that failed in a row, and until when none is tried.
+    failures: u32,
+    rest_until: Instant,
 }
 
 /// What is known of a replica that serves.
@@ -93,33 +112,115 @@ impl Care {
     /// Cares until it is dropped; `started` is when the first replicas were.
     pub(crate) async fn run(self, started: Instant) {
         let this = Arc::new(self);
-        let period = Duration::from_secs(this.probe.period_seconds.max(1).into());
+        let period = Duration::from_secs(this.probe().period_seconds.max(1).into());
         let mut ticks = interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first = this.route.replicas().into_iter();
-        let mut health: BTreeMap<u32, Health> = first
-            .map(|(number, _)| (number, Health::since(started, 0)))
-            .collect();
-        let mut replacements = JoinSet::new();
+        let mut ward = Ward {
+            health: first
+                .map(|(number, _)| (number, Health::since(started, 0)))
+                .collect(),
+            replacements: JoinSet::new(),
+            growth: JoinSet::new(),
+            failures: 0,
+            rest_until: Instant::now(),
+        };
+        let watch = |policy| Autoscaler::new(Arc::clone(&this.route), policy);
+        let mut autoscaler = this.policy.map(watch);
+        this.route
+            .set_wakes(this.policy.is_some_and(|policy| policy.min_replicas == 0));
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    for replaced in this.round(&mut health).await {
-                        replacements.spawn(Arc::clone(&this).replace(replaced));
+                    for replaced in this.round(&mut ward.health).await {
+                        ward.replacements.spawn(Arc::clone(&this).replace(replaced));
                     }
                 }
-                Some(Ok(new)) = replacements.join_next() => {
-                    health.insert(new.number, new.health);
-                    this.route.add(new.number, new.replica, this.revision.slots);
+                Some(Ok(new)) = ward.replacements.join_next() => this.take_in(&mut ward, new),
+                Some(Ok(grown)) = ward.growth.join_next() => this.grown(&mut ward, grown),
+                () = due(&mut autoscaler) => {
+                    if let Some(autoscaler) = &mut autoscaler {
+                        this.scale(&mut ward, autoscaler);
+                    }
                 }
             }
         }
     }
 
+    fn probe(&self) -> &LivenessProbe {
+        &self.settings.liveness
+    }
+
+    fn take_in(&self, ward: &mut Ward, new: Replacement) {
+        ward.health.insert(new.number, new.health);
+        self.route.add(new.number, new.replica, self.revision.slots);
+    }
+
+    fn grown(&self, ward: &mut Ward, grown: Result<Replacement, String>) {
+        match grown {
+            Ok(new) => {
+                ward.failures = 0;
+                self.take_in(ward, new);
+            }
+            Err(_) => {
+                ward.failures = ward.failures.saturating_add(1);
+                ward.rest_until = Instant::now() + pause(ward.failures.saturating_add(1));
+            }
+        }
+    }
+
+    /// Does what the autoscaler decides.
+    fn scale(self: &Arc<Self>, ward: &mut Ward, autoscaler: &mut Autoscaler) {
+        let service = &self.revision.service;
+        let starting = ward.replacements.len() + ward.growth.len();
+        let starting = u32::try_from(starting).unwrap_or(u32::MAX);
+        let ready = u32::try_from(self.route.replicas().len()).unwrap_or(u32::MAX);
+        let there = ready.saturating_add(starting);
+        let room = self.ledger.room(service, &self.settings);
+        let decision = autoscaler.decide(starting, room.saturating_sub(there));
+        self.scaling.add(self.clock.now(), decision);
+        if decision.changes() {
+            self.tell_decision(&decision, autoscaler.policy());
+        }
+        if decision.replicas > there {
+            self.grow(ward, there, decision.replicas);
+        } else if decision.replicas < there {
+            self.shrink(ward, there - decision.replicas);
+            let kept = Some((&self.settings, decision.replicas));
+            self.ledger.settle(service, kept);
+        }
+    }
+
+    fn grow(self: &Arc<Self>, ward: &mut Ward, there: u32, wanted: u32) {
+        if Instant::now() < ward.rest_until {
+            return;
+        }
+        let service = &self.revision.service;
+        let granted = self.ledger.grow(service, &self.settings, wanted.max(there));
+        for _ in there..granted {
+            let this = Arc::clone(self);
+            ward.growth.spawn(async move { this.start(0).await });
+        }
+    }
+
+    /// Gives the youngest replicas up; requests that they run go on.
+    fn shrink(&self, ward: &mut Ward, count: u32) {
+        let replicas = self.route.replicas();
+        for (number, _) in replicas.into_iter().rev().take(count as usize) {
+            self.route.remove(number);
+            ward.health.remove(&number);
+        }
+    }
+
+    fn tell_decision(&self, decision: &ScaleDecision, policy: &ScalePolicy) {
+        let text = decision.text(policy);
+        tracing::info!(service = %self.revision.service, "{text}");
+    }
+
     /// Probes every replica once and takes the dead ones out. Returns, for each
     /// of them, how often in a row its place was filled.
     async fn round(&self, health: &mut BTreeMap<u32, Health>) -> Vec<u32> {
-        let delay = Duration::from_secs(self.probe.initial_delay_seconds.into());
+        let delay = Duration::from_secs(self.probe().initial_delay_seconds.into());
         let due = self.route.replicas().into_iter().filter(|(number, _)| {
             health
                 .get(number)
@@ -132,7 +233,7 @@ impl Care {
             let Some(known) = health.get_mut(&number) else {
                 continue;
             };
-            if !known.is_dead_after(result.is_ok(), &self.probe) {
+            if !known.is_dead_after(result.is_ok(), self.probe()) {
                 continue;
             }
             let cause = result.err().unwrap_or_default();
@@ -145,7 +246,7 @@ impl Care {
     }
 
     async fn probe_once(&self, replica: &dyn Replica) -> Result<(), String> {
-        let limit = Duration::from_secs(self.probe.timeout_seconds.into());
+        let limit = Duration::from_secs(self.probe().timeout_seconds.into());
         match timeout(limit, replica.probe()).await {
             Ok(result) => result,
             Err(_) => Err(format!("no answer to a probe within {} s", limit.as_secs())),
@@ -156,35 +257,52 @@ impl Care {
     async fn replace(self: Arc<Self>, mut replaced: u32) -> Replacement {
         loop {
             sleep(pause(replaced)).await;
-            let plan = ReplicaPlan {
-                revision: Arc::clone(&self.revision),
-                number: self.numbers.next(),
-            };
-            let number = plan.number;
-            let health = Health::since(Instant::now(), replaced);
-            let cause = match timeout(self.start_limit, self.host.start(plan)).await {
-                Ok(Ok(replica)) => {
-                    return Replacement {
-                        number,
-                        replica,
-                        health,
-                    };
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("not ready within {} s", self.start_limit.as_secs()),
-            };
-            replaced = replaced.saturating_add(1);
-            let next = pause(replaced).as_secs();
-            self.tell(
-                number,
-                &format!("replacement did not start: {cause}; next try in {next} s"),
-            );
+            match self.start(replaced).await {
+                Ok(ready) => return ready,
+                Err(_) => replaced = replaced.saturating_add(1),
+            }
         }
+    }
+
+    /// Starts one replica; says in the log why it did not start.
+    async fn start(&self, replaced: u32) -> Result<Replacement, String> {
+        let plan = ReplicaPlan {
+            revision: Arc::clone(&self.revision),
+            number: self.numbers.next(),
+        };
+        let number = plan.number;
+        let health = Health::since(Instant::now(), replaced);
+        let limit = start_limit(&self.settings);
+        let cause = match timeout(limit, self.host.start(plan)).await {
+            Ok(Ok(replica)) => {
+                return Ok(Replacement {
+                    number,
+                    replica,
+                    health,
+                });
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not ready within {} s", limit.as_secs()),
+        };
+        let next = pause(replaced.saturating_add(1)).as_secs();
+        self.tell(
+            number,
+            &format!("replica did not start: {cause}; next try in {next} s at the earliest"),
+        );
+        Err(cause)
     }
 
     fn tell(&self, replica: u32, text: &str) {
         tracing::warn!(service = %self.revision.service, replica, "{text}");
         self.revision.log.line(replica, LogStream::Host, text);
+    }
+}
+
+/// Waits for the next decision; for ever where there is none to make.
+async fn due(autoscaler: &mut Option<Autoscaler>) {
+    match autoscaler {
+        Some(autoscaler) => autoscaler.due().await,
+        None => pending().await,
     }
 }
 

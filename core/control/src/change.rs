@@ -157,10 +157,11 @@ impl Control {
     }
 
     /// Deletes a service: its record is gone when this returns, its replicas
-    /// when their requests have ended. `None`: there was no such service.
+    /// when their requests have ended. `None`: there was no such service. A
+    /// deployment that is under way is given up.
     ///
     /// # Errors
-    /// Another operation is running, or the store failed.
+    /// Another delete is running, or the store failed.
     pub async fn delete(
         self: &Arc<Self>,
         name: &ServiceName,
@@ -174,7 +175,7 @@ impl Control {
         self: &Arc<Self>,
         name: &ServiceName,
     ) -> Result<Option<Operation>, ControlError> {
-        let (turn, operation) = self.begin(OperationKind::Delete, name)?;
+        let (turn, operation) = self.begin_delete(name).await?;
         if self.parts.records.service(name).await?.is_none() {
             return Ok(None);
         }
@@ -188,6 +189,24 @@ impl Control {
         self.tasks
             .spawn(async move { this.clear(turn, &operation, &name, running).await });
         Ok(Some(begun))
+    }
+
+    /// The turn for a delete, from a deployment if one has it.
+    async fn begin_delete(
+        &self,
+        name: &ServiceName,
+    ) -> Result<(Turn, Arc<LiveOperation>), ControlError> {
+        loop {
+            let busy = match self.begin(OperationKind::Delete, name) {
+                Err(ControlError::Busy { operation, .. }) => operation,
+                other => return other,
+            };
+            let holder = self.journal.get(busy);
+            if holder.is_some_and(|it| it.now().kind == OperationKind::Delete) {
+                return self.begin(OperationKind::Delete, name);
+            }
+            self.live.give_up(name, busy).await;
+        }
     }
 
     /// Lets everything go that a deleted service had.

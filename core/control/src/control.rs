@@ -15,11 +15,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    ControlError, Parts, ServiceView,
+    ControlError, Parts, ScalingReport, ServiceView,
     capacity::Ledger,
     live::{Live, Turn},
     operation::{Journal, LiveOperation},
     running::{DRAIN_LIMIT, Running},
+    scaling,
 };
 
 /// See the module.
@@ -27,7 +28,7 @@ pub struct Control {
     pub(crate) parts: Parts,
     pub(crate) live: Arc<Live>,
     pub(crate) journal: Journal,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -49,7 +50,7 @@ impl Control {
     /// no error here: its view says why.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, ControlError> {
         let control = Arc::new(Self {
-            ledger: Ledger::new(parts.capacity),
+            ledger: Arc::new(Ledger::new(parts.capacity)),
             parts,
             live: Arc::default(),
             journal: Journal::default(),
@@ -106,6 +107,22 @@ impl Control {
     ) -> Result<Option<String>, ControlError> {
         let record = self.parts.records.service(name).await?;
         Ok(record.map(|_| self.parts.logs.open(name).tail(tail)))
+    }
+
+    /// What the autoscaler of a service saw and decided since its revision serves.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn scaling(&self, name: &ServiceName) -> Result<Option<ScalingReport>, ControlError> {
+        let record = self.parts.records.service(name).await?;
+        let running = self.live.now(name).running;
+        Ok(record.map(|record| match running {
+            Some(running) => running.scaling.report(),
+            None => ScalingReport {
+                policy: scaling::policy(&record.spec),
+                events: Vec::new(),
+            },
+        }))
     }
 
     /// One operation, with the events of this moment.

@@ -23,6 +23,7 @@ use crate::{
     operation::LiveOperation,
     rollout::{self, Ready, Rollout, StepFailed},
     running::{Numbers, Running},
+    scaling::{self, Scaling, first_replicas},
     text::count,
 };
 
@@ -55,6 +56,10 @@ impl Deployment {
                 step: Step::Replicas,
                 failure: Failure::new(FailureCode::InternalServerError, "the node was stopped during the deployment"),
             }),
+            () = self.turn.given_up() => Err(StepFailed {
+                step: Step::Replicas,
+                failure: Failure::new(FailureCode::Conflict, "the service was deleted during the deployment"),
+            }),
             ready = AssertUnwindSafe(self.bring_up(&numbers)).catch_unwind() => {
                 ready.unwrap_or_else(|_| Err(panicked()))
             }
@@ -86,6 +91,7 @@ impl Deployment {
             spec: &self.accepted.spec,
             models: &self.models,
             number: self.accepted.revision,
+            replicas: self.replicas(),
             numbers,
             progress: &*self.operation,
         };
@@ -94,12 +100,13 @@ impl Deployment {
 
     async fn find_room(&self) -> Result<(), Failure> {
         let (name, settings) = (&self.accepted.spec.name, &self.accepted.spec.settings);
+        let replicas = self.replicas();
         let mut freed = self.control.ledger.freed();
         let deadline = Instant::now() + ROOM_LIMIT;
         let mut told = None;
         loop {
             freed.mark_unchanged();
-            let missing = match self.control.ledger.hold(name, settings) {
+            let missing = match self.control.ledger.hold(name, settings, replicas) {
                 Ok(()) => break,
                 Err(missing) => missing,
             };
@@ -118,18 +125,25 @@ impl Deployment {
             }
         }
         self.control.live.note(name, None);
-        self.tell_room(settings);
+        self.tell_room(settings, replicas);
         Ok(())
     }
 
-    fn tell_room(&self, settings: &Settings) {
+    /// Replicas to start.
+    fn replicas(&self) -> u32 {
+        let spec = &self.accepted.spec;
+        let serving = self.control.live.now(&spec.name).running;
+        first_replicas(spec, serving.as_deref())
+    }
+
+    fn tell_room(&self, settings: &Settings, replicas: u32) {
         if settings.resources.gpu > 0 {
             let asked = count(settings.resources.gpu, "GPU");
             let text = format!("{asked} asked for, none is here; models run on the CPU");
             self.operation
                 .event(Step::Capacity, StepOutcome::Warning, &text);
         }
-        let text = rollout::reservation(settings);
+        let text = rollout::reservation(settings, replicas);
         self.operation
             .event(Step::Capacity, StepOutcome::Done, &text);
     }
@@ -214,9 +228,10 @@ impl Deployment {
         tracing::warn!(service = %name, revision = self.accepted.revision, error = %failure, "deployment failed");
         self.operation
             .event(step, StepOutcome::Failed, &failure.message);
-        let serves = self.control.live.now(name).running.is_some();
+        let serving = self.control.live.now(name).running;
+        let serves = serving.is_some();
         let record = self.failed_record(failure.clone(), serves);
-        let kept = serves.then_some(&record.spec.settings);
+        let kept = serving.map(|running| (&record.spec.settings, running.scaling.replicas()));
         self.control.ledger.settle(name, kept);
         self.control.live.note(name, None);
         let ended = self.operation.ended(Some(failure));
@@ -329,13 +344,20 @@ impl Control {
             }
         };
         let care = CancellationToken::new();
+        let settings = &record.spec.settings;
+        let policy = scaling::policy(&record.spec);
+        let replicas = u32::try_from(ready.replicas.len()).unwrap_or(u32::MAX);
+        let scaling = Arc::new(Scaling::new(policy, replicas));
         let care_task = Care {
             host: Arc::clone(&self.parts.host),
             revision: Arc::clone(&ready.revision),
             route: Arc::clone(&route),
             numbers: Arc::clone(&numbers),
-            probe: record.spec.settings.liveness,
-            start_limit: rollout::start_limit(&record.spec.settings),
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(&self.parts.clock),
+            scaling: Arc::clone(&scaling),
+            policy,
+            settings: settings.clone(),
         };
         tokio::spawn(
             care.clone()
@@ -348,11 +370,12 @@ impl Control {
             route,
             door,
             numbers,
+            scaling,
             care,
             folder: ready.folder,
         };
         self.live.replace(name, Some(Arc::new(running)));
-        self.ledger.settle(name, Some(&record.spec.settings));
+        self.ledger.settle(name, Some((settings, replicas)));
         text
     }
 }

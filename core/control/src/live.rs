@@ -3,10 +3,13 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use lusk_domain::{Failure, ServiceName, ServiceState};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{ControlError, running::Running};
@@ -16,6 +19,8 @@ use crate::{ControlError, running::Running};
 pub(crate) struct Now {
     /// The operation that holds the turn.
     pub(crate) operation: Option<Uuid>,
+    /// Tells that operation that its service is to be deleted.
+    given_up: CancellationToken,
     /// What serves.
     pub(crate) running: Option<Arc<Running>>,
     /// A state that the record does not tell, and why.
@@ -30,7 +35,11 @@ impl Now {
 
 /// All services.
 #[derive(Default)]
-pub(crate) struct Live(Mutex<HashMap<ServiceName, Now>>);
+pub(crate) struct Live {
+    services: Mutex<HashMap<ServiceName, Now>>,
+    /// Told when a turn is given back.
+    turned: Notify,
+}
 
 impl Live {
     pub(crate) fn now(&self, name: &ServiceName) -> Now {
@@ -55,11 +64,30 @@ impl Live {
             });
         }
         now.operation = Some(operation);
+        now.given_up = CancellationToken::new();
+        let given_up = now.given_up.clone();
         drop(services);
         Ok(Turn {
             live: Arc::clone(self),
             name: name.clone(),
+            given_up,
         })
+    }
+
+    /// Tells the operation that holds the turn of a service to end, and returns
+    /// when `operation` does not hold it any more.
+    pub(crate) async fn give_up(&self, name: &ServiceName, operation: Uuid) {
+        loop {
+            let mut turned = pin!(self.turned.notified());
+            // Enrolled before the look, so that no turn goes unheard.
+            turned.as_mut().enable();
+            let now = self.now(name);
+            if now.operation != Some(operation) {
+                return;
+            }
+            now.given_up.cancel();
+            turned.await;
+        }
     }
 
     /// Puts what serves in place of what served.
@@ -98,7 +126,7 @@ impl Live {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ServiceName, Now>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,10 +134,19 @@ impl Live {
 pub(crate) struct Turn {
     live: Arc<Live>,
     name: ServiceName,
+    given_up: CancellationToken,
+}
+
+impl Turn {
+    /// Returns when the service is to be deleted.
+    pub(crate) async fn given_up(&self) {
+        self.given_up.cancelled().await;
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         self.live.change(&self.name, |now| now.operation = None);
+        self.live.turned.notify_waiters();
     }
 }

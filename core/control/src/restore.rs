@@ -12,7 +12,7 @@ use lusk_domain::{
 
 use crate::{
     Control, ControlError, deploy::unschedulable, operation, rollout, rollout::Rollout,
-    running::Numbers,
+    running::Numbers, scaling::first_replicas,
 };
 
 /// Services that start at a time.
@@ -38,7 +38,9 @@ impl Control {
         // than before brings up the same services each time.
         let (mut fitting, mut late) = (Vec::new(), Vec::new());
         for record in healthy {
-            match self.ledger.hold(&record.spec.name, &record.spec.settings) {
+            let settings = &record.spec.settings;
+            let replicas = first_replicas(&record.spec, None);
+            match self.ledger.hold(&record.spec.name, settings, replicas) {
                 Ok(()) => fitting.push(record),
                 Err(missing) => late.push((record, missing)),
             }
@@ -117,6 +119,7 @@ impl Control {
             spec: &record.spec,
             models: &models,
             number: record.revision,
+            replicas: first_replicas(&record.spec, None),
             numbers: &numbers,
             progress: &Quiet {
                 service: &record.spec.name,

@@ -68,6 +68,8 @@ pub(crate) struct Rollout<'a> {
     pub(crate) spec: &'a ServiceSpec,
     pub(crate) models: &'a [Model],
     pub(crate) number: u64,
+    /// Replicas to start.
+    pub(crate) replicas: u32,
     pub(crate) numbers: &'a Numbers,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -183,6 +185,7 @@ impl Rollout<'_> {
             image: image.map(|image| Arc::clone(&image.files)),
             app_root: laid_out.folder.path().to_owned(),
             script: spec.entry.as_ref().map(layout::script).unwrap_or_default(),
+            remote: spec.remote.clone(),
             models: laid_out.models.clone(),
             variables: layout::variables(spec, self.models, &self.parts.workspace),
             memory_limit: resources.memory_limit_bytes(),
@@ -218,7 +221,7 @@ impl Rollout<'_> {
         revision: &Arc<Revision>,
         log: &RevisionLog,
     ) -> Result<Vec<(u32, Arc<dyn Replica>)>, Failure> {
-        let wanted = self.spec.settings.initial_replicas();
+        let wanted = self.replicas;
         let mut starts = stream::iter(0..wanted)
             .map(|_| self.start_one(revision, log))
             .buffer_unordered(STARTED_AT_ONCE);
@@ -330,8 +333,7 @@ pub(crate) fn start_limit(settings: &Settings) -> Duration {
 }
 
 /// What the settings reserve, in words.
-pub(crate) fn reservation(settings: &Settings) -> String {
-    let replicas = settings.initial_replicas();
+pub(crate) fn reservation(settings: &Settings, replicas: u32) -> String {
     let each = &settings.resources;
     format!(
         "{} cores and {} reserved for {}",

@@ -14,7 +14,7 @@ use lusk_router::Route;
 use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::LocalDoor;
+use crate::{LocalDoor, scaling::Scaling};
 
 /// How long requests that run may take to end when their route is closed.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ pub(crate) struct Running {
     /// The port of a local service.
     pub(crate) door: Option<Arc<dyn LocalDoor>>,
     pub(crate) numbers: Arc<Numbers>,
+    pub(crate) scaling: Arc<Scaling>,
     /// Ends the care for its replicas.
     pub(crate) care: CancellationToken,
     pub(crate) folder: RevisionFolder,

@@ -41,6 +41,9 @@ impl ServiceView {
         }
         let running = now.running.as_deref();
         let runtime = running.map_or(record.spec.runtime(), |running| running.runtime);
+        let desired = running.map_or(record.spec.settings.initial_replicas(), |running| {
+            running.scaling.replicas()
+        });
         let door = now
             .running
             .as_ref()
@@ -48,7 +51,7 @@ impl ServiceView {
         Self {
             state,
             status: DeploymentStatus {
-                desired_replicas: record.spec.settings.initial_replicas(),
+                desired_replicas: desired,
                 updated_replicas: if state == ServiceState::Transitioning {
                     0
                 } else {
@@ -69,6 +72,12 @@ impl ServiceView {
     }
 }
 
+/// Whether the service has no replica because nobody calls it.
+fn is_asleep(now: &Now) -> bool {
+    let running = now.running.as_ref();
+    running.is_some_and(|running| running.scaling.replicas() == 0)
+}
+
 /// The state now, and why it is not healthy.
 fn state(record: &ServiceRecord, now: &Now, available: u32) -> (ServiceState, Option<Failure>) {
     if let Some((state, failure)) = &now.note {
@@ -79,7 +88,7 @@ fn state(record: &ServiceRecord, now: &Now, available: u32) -> (ServiceState, Op
             (ServiceState::Transitioning, None)
         }
         _ if now.running.is_none() => (ServiceState::Failed, record.error.clone()),
-        _ if available == 0 => {
+        _ if available == 0 && !is_asleep(now) => {
             let message = format!(
                 "no replica of service `{}` answers its probe; new ones are being started",
                 record.spec.name
@@ -87,6 +96,14 @@ fn state(record: &ServiceRecord, now: &Now, available: u32) -> (ServiceState, Op
             let failure = Failure::new(FailureCode::KubernetesDeploymentFailed, message);
             (ServiceState::Unhealthy, Some(failure))
         }
-        _ => (ServiceState::Healthy, None),
+        _ => {
+            let bound = now.running.as_ref().and_then(|it| it.scaling.bound());
+            let failure = bound.map(|text| {
+                let name = &record.spec.name;
+                let message = format!("service `{name}` is CapacityBound: {text}");
+                Failure::new(FailureCode::Unschedulable, message)
+            });
+            (ServiceState::Healthy, failure)
+        }
     }
 }

@@ -9,11 +9,13 @@
 //! slot or its place in the queue is free again and it is counted once. No lock is
 //! held across an await.
 
+mod autoscale;
 mod counters;
 mod pool;
 mod route;
 mod table;
 
+pub use autoscale::Autoscaler;
 pub use counters::{Counters, LATENCY_BOUNDS};
 pub use pool::MAX_QUEUED;
 pub use route::{Access, Limits, Route, RouteError, RouteInfo, RouteStatus, Scored, Turn};

@@ -81,6 +81,10 @@ pub(crate) struct Pool {
     ready: usize,
     slots: usize,
     busy: usize,
+    /// Most requests that ran or waited at a time since somebody asked.
+    peak: usize,
+    /// Requests may wait although no replica is there: one is on its way.
+    wakes: bool,
     draining: bool,
 }
 
@@ -99,7 +103,8 @@ impl Pool {
         if let Some(loan) = self.lend_free(avoid) {
             return Admission::Granted(loan);
         }
-        if !self.has_other(avoid) {
+        let is_asleep = self.wakes && avoid.is_none();
+        if !is_asleep && !self.has_other(avoid) {
             return Admission::NoReplicas;
         }
         if self.queue.len() >= MAX_QUEUED {
@@ -107,6 +112,7 @@ impl Pool {
         }
         let (grant, granted) = oneshot::channel();
         self.queue.insert(ticket, Waiter { avoid, grant });
+        self.note_peak();
         Admission::Queued(granted)
     }
 
@@ -190,6 +196,21 @@ impl Pool {
             .collect();
         replicas.sort_by_key(|(number, _)| *number);
         replicas
+    }
+
+    /// Lets requests wait for a first replica, or not.
+    pub(crate) fn set_wakes(&mut self, wakes: bool) {
+        self.wakes = wakes;
+    }
+
+    /// Nobody is there, but somebody will be.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.wakes && self.ready == 0
+    }
+
+    /// Most requests that ran or waited at a time since the last call.
+    pub(crate) fn take_peak(&mut self) -> usize {
+        std::mem::replace(&mut self.peak, self.busy + self.queue.len())
     }
 
     /// Refuses new requests from now on.
@@ -287,11 +308,17 @@ impl Pool {
         let member = self.members.get_mut(index)?.as_mut()?;
         member.busy += 1;
         self.busy += 1;
-        Some(Loan {
+        let loan = Loan {
             member: index,
             serial: member.serial,
             replica: Arc::clone(&member.replica),
-        })
+        };
+        self.note_peak();
+        Some(loan)
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.busy + self.queue.len());
     }
 
     fn has_free(&self, index: usize) -> bool {

@@ -131,6 +131,8 @@ pub struct Route {
     pool: Mutex<Pool>,
     meter: Meter,
     idle: Notify,
+    /// Told when a request begins to wait where nobody waited.
+    pressed: Notify,
 }
 
 impl fmt::Debug for Route {
@@ -150,6 +152,7 @@ impl Route {
             pool: Mutex::default(),
             meter: Meter::default(),
             idle: Notify::new(),
+            pressed: Notify::new(),
         }
     }
 
@@ -182,6 +185,26 @@ impl Route {
     /// Replicas that take requests, by number.
     pub fn replicas(&self) -> Vec<(u32, Arc<dyn Replica>)> {
         self.lock().replicas()
+    }
+
+    /// Lets requests wait for a first replica although none is there, as long as
+    /// they may run; who calls this starts one when [`Route::pressed`] says so.
+    pub fn set_wakes(&self, wakes: bool) {
+        self.lock().set_wakes(wakes);
+    }
+
+    /// Returns when a request begins to wait where nobody waited before, at once
+    /// if that happened since the last call.
+    pub(crate) async fn pressed(&self) {
+        self.pressed.notified().await;
+    }
+
+    /// Requests that run, requests that wait, the most of both at a time since the
+    /// last call, and ready replicas.
+    pub(crate) fn take_load(&self) -> (usize, usize, usize, usize) {
+        let mut pool = self.lock();
+        let peak = pool.take_peak();
+        (pool.busy(), pool.queued(), peak, pool.ready())
     }
 
     /// Where it stands.
@@ -263,7 +286,11 @@ impl Route {
         avoid: Option<Serial>,
         deadline: Instant,
     ) -> Result<Lease<'_>, RouteError> {
-        let admission = self.lock().admit(ticket, avoid);
+        let (admission, is_first, is_asleep) = {
+            let mut pool = self.lock();
+            let admission = pool.admit(ticket, avoid);
+            (admission, pool.queued() == 1, pool.is_asleep())
+        };
         match admission {
             Admission::Granted(loan) => Ok(Lease {
                 route: self,
@@ -271,11 +298,21 @@ impl Route {
                 queued_for: Duration::ZERO,
             }),
             Admission::Queued(granted) => {
+                if is_first {
+                    self.pressed.notify_one();
+                }
+                let since = Instant::now();
+                let patience = if is_asleep {
+                    deadline
+                } else {
+                    since + self.info.limits.max_queue_wait
+                };
                 let waiting = Waiting {
                     route: self,
                     ticket,
                     granted,
-                    since: Instant::now(),
+                    since,
+                    patience,
                 };
                 waiting.wait(deadline).await
             }
@@ -447,12 +484,14 @@ struct Waiting<'a> {
     ticket: Ticket,
     granted: oneshot::Receiver<Loan>,
     since: Instant,
+    /// When it is given up.
+    patience: Instant,
 }
 
 impl<'a> Waiting<'a> {
     async fn wait(mut self, deadline: Instant) -> Result<Lease<'a>, RouteError> {
         let route = self.route;
-        let patience = self.since + route.info.limits.max_queue_wait;
+        let patience = self.patience;
         match timeout_at(deadline.min(patience), &mut self.granted).await {
             Ok(Ok(loan)) => Ok(Lease {
                 route,

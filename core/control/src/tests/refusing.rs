@@ -40,7 +40,6 @@ async fn a_second_operation_on_a_service_is_a_conflict() {
     let refused = [
         control.create(overwrite).await.unwrap_err(),
         control.update(&name("digits"), update).await.unwrap_err(),
-        control.delete(&name("digits")).await.unwrap_err(),
     ];
     for error in refused {
         assert!(matches!(&error, ControlError::Busy { operation, .. } if *operation == first.id));
@@ -323,4 +322,19 @@ async fn a_model_in_use_is_not_deleted() {
     let error = control.delete_model(&model).await.unwrap_err();
     assert_eq!(error.failure().status_code, 412);
     assert!(error.to_string().contains("`digits`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_gives_up_the_deployment_that_is_under_way() {
+    let mut house = House::new();
+    let control = house.start().await;
+    house.host.be(Mood::Hangs);
+    let begun = control.create(house.request("digits", "one")).await;
+    let begun = begun.unwrap();
+    let deleted = control.delete(&name("digits")).await.unwrap().unwrap();
+    let given_up = end(&control, begun.id).await;
+    let error = given_up.error.unwrap();
+    assert!(error.message.contains("deleted during"), "{error}");
+    end(&control, deleted.id).await;
+    assert!(control.services().await.unwrap().is_empty());
 }

@@ -523,3 +523,57 @@ async fn keys_change_for_the_next_request() {
     route.set_access(access);
     assert_eq!(route.access().keys.primary_key.reveal(), "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeping_route_lets_its_first_request_wait_for_a_replica() {
+    let route = Arc::new(route("sleepy"));
+    route.set_wakes(true);
+    let waiting = tokio::spawn({
+        let route = Arc::clone(&route);
+        async move { route.score(request("1")).await.map(|_| ()) }
+    });
+    route.pressed().await;
+    // Longer than a place in the queue is worth otherwise.
+    sleep(WAIT * 4).await;
+    assert!(!waiting.is_finished());
+    route.add(0, Sleeper::new(Duration::ZERO, true), 1);
+    assert_eq!(waiting.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeping_route_gives_up_at_the_scoring_timeout() {
+    let route = route("sleepy");
+    route.set_wakes(true);
+    let begun = Instant::now();
+    let refused = route.score(request("1")).await.map(|_| ());
+    assert_eq!(refused, Err(RouteError::NoReadyReplicas));
+    assert_eq!(begun.elapsed(), TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_looks_at_once_when_a_request_begins_to_wait() {
+    let route = Arc::new(route("busy"));
+    route.add(0, Sleeper::new(Duration::from_secs(5), true), 1);
+    let policy = lusk_domain::ScalePolicy {
+        min_replicas: 1,
+        max_replicas: 10,
+        target_utilization: 70,
+        slots_per_replica: 1,
+        refresh: Duration::from_secs(3_600),
+    };
+    let mut autoscaler = crate::Autoscaler::new(Arc::clone(&route), policy);
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let route = Arc::clone(&route);
+            tokio::spawn(async move { route.score(request("1")).await.map(|_| ()) })
+        })
+        .collect();
+    let begun = Instant::now();
+    autoscaler.due().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    tokio::task::yield_now().await;
+    let decision = autoscaler.decide(0, 100);
+    assert_eq!((decision.load.busy, decision.load.queued), (1, 2));
+    assert_eq!(decision.replicas, 5);
+    drop(calls);
+}
