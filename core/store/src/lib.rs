@@ -23,5 +23,5 @@ mod store;
 pub use blobs::LocalBlobs;
 pub use error::StoreError;
 pub use logs::LogFolder;
-pub use node::{DataFolder, DataFolderError, NodeInfo};
+pub use node::{DataFolder, DataFolderError, FolderView, Holder, NodeInfo};
 pub use store::{Collected, Store};

@@ -3,6 +3,8 @@
 //!
 //! Invariant: while a [`DataFolder`] lives, no other process holds the folder.
 
+mod view;
+
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io::{self, Seek as _, Write as _},
@@ -17,6 +19,8 @@ use crate::{
     files::{empty_folder, private, private_folder, read_small, remove_folder, write_atomically},
     space::is_full,
 };
+
+pub use view::{FolderView, Holder};
 
 const LOCK: &str = "lock";
 const NODE: &str = "node.json";
@@ -300,9 +304,7 @@ fn take_lock(folder: &Path) -> Result<File, DataFolderError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let pid = read_small(&path, 32)
-                .ok()
-                .and_then(|text| text.trim().parse().ok());
+            let pid = lock_holder(&path);
             return Err(DataFolderError::InUse {
                 path: folder.to_owned(),
                 pid,
@@ -319,6 +321,11 @@ fn take_lock(folder: &Path) -> Result<File, DataFolderError> {
     };
     write(&mut file).map_err(DataFolderError::io(&path, "written"))?;
     Ok(file)
+}
+
+/// The number that the holder of a lock file wrote there.
+fn lock_holder(path: &Path) -> Option<u32> {
+    read_small(path, 32).ok()?.trim().parse().ok()
 }
 
 fn remove_file(path: &Path) -> Result<(), DataFolderError> {
