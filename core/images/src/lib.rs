@@ -15,6 +15,7 @@ mod disk;
 mod document;
 mod flight;
 mod image;
+mod inventory;
 mod layout;
 mod local;
 mod pack;
@@ -30,6 +31,7 @@ mod testing;
 mod unpack;
 mod usage;
 
+pub use inventory::{Inventory, Minor, inventory};
 pub use local::{ImagesOptions, LocalImages};
-pub use registry::RegistryAddress;
+pub use registry::{RegistryAddress, Role as RegistryRole, ping};
 pub use scan::{Finding, ScanError, ScanReport, scan};

@@ -5,6 +5,7 @@ mod challenge;
 mod credentials;
 #[cfg(test)]
 mod fake;
+mod ping;
 mod pull;
 mod push;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use lusk_domain::ImageKey;
 
 pub use address::RegistryAddress;
 pub(crate) use credentials::Variables;
+pub use ping::ping;
 pub(crate) use pull::Fetched;
 use retry::Fault;
 pub(crate) use retry::Patience;
@@ -28,7 +30,7 @@ const AT_ONCE: usize = 4;
 
 /// What a registry is to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Images are looked for there and sent there.
     Workspace,
     /// Images are looked for there.

@@ -123,6 +123,11 @@ impl Transport {
         &self.address
     }
 
+    /// `…/v2/`
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     pub(crate) fn tries(&self) -> Tries {
         Tries::new(self.patience)
     }
