@@ -174,9 +174,18 @@ impl AotCache {
     }
 
     fn entry(&self, digest: &str) -> PathBuf {
-        let name = format!("{digest}-{}.cwasm", self.compatibility);
-        self.folder.join(name)
+        entry(&self.folder, &self.compatibility, digest)
     }
+}
+
+fn entry(folder: &Path, compatibility: &str, digest: &str) -> PathBuf {
+    folder.join(format!("{digest}-{compatibility}.cwasm"))
+}
+
+/// Whether the cache in `folder`, which need not be there, seems to have the code.
+pub(crate) fn is_stored(engine: &Engine, folder: &Path, digest: &str) -> bool {
+    let compatibility = engine::compatibility(engine);
+    seal_path(&entry(folder, &compatibility, digest)).exists()
 }
 
 /// The digest of a script's binary as entries are named.

@@ -13,6 +13,7 @@
 mod aot;
 mod bindings;
 mod budget;
+mod carried;
 mod compile;
 mod component;
 mod context;
@@ -42,5 +43,6 @@ mod testing;
 mod wording;
 
 pub use aot::AotError;
+pub use carried::{CarriedRunner, carried_runners};
 pub use compile::{CompileError, CompileIn, compile_component};
 pub use local::{LocalHost, LocalHostError, LocalHostOptions};

@@ -38,6 +38,16 @@ impl Runner {
         }
     }
 
+    /// Whether this build has it.
+    pub(crate) fn is_carried(&self) -> bool {
+        !self.component_zst.is_empty()
+    }
+
+    /// What its machine code is found by.
+    pub(crate) fn digest(&self) -> &'static str {
+        self.digest
+    }
+
     /// Whether using it will not compile it.
     pub(crate) fn is_known(&self, cache: &AotCache) -> bool {
         self.script.initialized() || cache.has(self.digest)
@@ -49,7 +59,7 @@ impl Runner {
         cache: &AotCache,
         linkers: &Linkers,
     ) -> Result<(Arc<Script>, Option<Duration>), StartError> {
-        if self.component_zst.is_empty() {
+        if !self.is_carried() {
             return Err(internal(format!(
                 "this build of lusk does not carry {}",
                 self.name
