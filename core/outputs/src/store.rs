@@ -6,6 +6,8 @@
 //! plain HTTP is used for loopback endpoints only. Who names a cloud installs
 //! the process's rustls provider first.
 
+mod probe;
+
 use std::{fmt, fs, io, net::IpAddr, path::Path as FilePath, sync::Arc, time::Duration};
 
 use object_store::{
