@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use lusk_domain::{Digest, FailureDetail, ModelId, RuntimeKind, ServiceName, Step, StepOutcome};
+use lusk_domain::{
+    Digest, FailureDetail, ModelId, ReplicaUrl, RuntimeKind, ServiceName, Step, StepOutcome,
+};
 use serde_json::Value;
 
 use crate::{ImageFiles, ScoreReply, ScoreRequest, ScriptError, ServiceLog};
@@ -31,8 +33,12 @@ pub struct Revision {
     /// Folder that becomes `/var/azureml-app`, read-only: the unpacked snapshot
     /// and `azureml-models/`.
     pub app_root: PathBuf,
-    /// Entry script below the app root; empty for [`RuntimeKind::None`].
+    /// Entry script below the app root; empty for [`RuntimeKind::None`] and
+    /// [`RuntimeKind::Remote`].
     pub script: String,
+    /// Outside replicas, for [`RuntimeKind::Remote`] alone; each takes the place
+    /// of one replica.
+    pub remote: Vec<ReplicaUrl>,
     /// Models, in the order of the deployment.
     pub models: Vec<MountedModel>,
     /// Environment variables of the script, `AZUREML_MODEL_DIR` and its
@@ -107,6 +113,8 @@ pub enum StartErrorKind {
     EnvironmentNotUsable,
     /// Memory limit too small to start.
     OutOfMemory,
+    /// An outside replica does not answer, or not as a scoring server does.
+    Unreachable,
     /// A fault of the host.
     Internal,
 }

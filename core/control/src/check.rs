@@ -9,6 +9,7 @@ use lusk_domain::{
 };
 
 use crate::{
+    remote,
     snapshot::Limits,
     text::{count, size},
 };
@@ -44,6 +45,7 @@ pub(crate) fn model_list(ids: &[ModelId]) -> Vec<Violation> {
 /// Rules of a whole specification; `models` are those of `spec` that exist.
 pub(crate) fn spec(spec: &ServiceSpec, models: &[Model]) -> Vec<Violation> {
     let mut found = match &spec.entry {
+        _ if !spec.remote.is_empty() => remote::spec(spec),
         Some(given) => entry(given),
         None => no_code(models),
     };
@@ -122,7 +124,7 @@ fn runtime(entry: &Entry, found: &mut Vec<Violation>) {
         RuntimeKind::Python | RuntimeKind::Process => &[".py"],
         RuntimeKind::Javascript => &[".js", ".mjs"],
         RuntimeKind::Wasm => &[".wasm", ".wat"],
-        RuntimeKind::None => &[],
+        RuntimeKind::None | RuntimeKind::Remote => &[],
     };
     if !ends.iter().any(|end| entry.script.ends_with(end)) {
         let (asked, script) = (asked.as_str(), &entry.script);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lusk_domain::{
-    ComputeName, ComputeType, Entry, ModelId, Secret, ServiceName, ServiceSpec, SettingsChange,
+    ComputeName, ComputeType, Entry, ModelId, ReplicaUrl, Secret, ServiceName, ServiceSpec,
+    SettingsChange,
 };
 
 /// A new service, or the whole new specification of one that is there.
@@ -25,6 +26,8 @@ pub struct CreateService {
     pub models: Vec<ModelId>,
     /// Entry script; none deploys one ONNX model without code.
     pub entry: Option<Entry>,
+    /// Outside replicas in place of a script.
+    pub remote: Option<Vec<ReplicaUrl>>,
     /// Wishes; the rest are defaults.
     pub settings: SettingsChange,
     /// The first key; generated when absent.
@@ -49,6 +52,8 @@ pub struct UpdateService {
     pub models: Option<Vec<ModelId>>,
     /// The new entry script.
     pub entry: Option<Entry>,
+    /// The new outside replicas.
+    pub remote: Option<Vec<ReplicaUrl>>,
     /// Wishes.
     pub settings: SettingsChange,
 }
@@ -64,7 +69,10 @@ impl UpdateService {
 
     /// Whether what runs can stay as it is: nothing but labels changes.
     pub(crate) fn keeps_deployment(&self) -> bool {
-        self.models.is_none() && self.entry.is_none() && self.settings == SettingsChange::default()
+        self.models.is_none()
+            && self.entry.is_none()
+            && self.remote.is_none()
+            && self.settings == SettingsChange::default()
     }
 }
 

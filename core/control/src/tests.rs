@@ -124,6 +124,7 @@ impl House {
             properties: BTreeMap::new(),
             models: Vec::new(),
             entry: Some(self.entry(text)),
+            remote: None,
             settings: SettingsChange::default(),
             primary_key: None,
             secondary_key: None,

@@ -4,7 +4,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use lusk_domain::{Model, ModelId, ServiceSpec, Settings, Violation};
 
-use crate::{Control, ControlError, CreateService, UpdateService, check};
+use crate::{Control, ControlError, CreateService, UpdateService, check, remote};
 
 /// Models looked up at a time.
 const LOOKED_UP_AT_ONCE: usize = 16;
@@ -16,17 +16,25 @@ impl Control {
         request: CreateService,
     ) -> Result<(ServiceSpec, Vec<Model>), ControlError> {
         let mut violations = Vec::new();
+        if let Some(urls) = &request.remote {
+            violations.extend(remote::given(urls));
+        }
         let models = self.models_for(&request.models, &mut violations).await?;
         let change = match (&request.entry, models.as_slice()) {
             (None, [model]) => check::with_needs_of(model, &request.settings),
-            _ => request.settings,
+            _ => request.settings.clone(),
         };
-        let settings = Settings::default()
+        let mut settings = Settings::default()
             .changed(&change)
             .unwrap_or_else(|broken| {
                 violations.extend(broken);
                 Settings::default()
             });
+        let remote = request.remote.unwrap_or_default();
+        if !remote.is_empty() {
+            violations.extend(remote::settings(&request.settings, remote.len()));
+            remote::fit(&mut settings, remote.len());
+        }
         let spec = ServiceSpec {
             name: request.name,
             compute: request.compute,
@@ -36,6 +44,7 @@ impl Control {
             properties: request.properties,
             models: request.models,
             entry: request.entry,
+            remote,
             settings,
         };
         self.check(&spec, &models, violations).await?;
@@ -68,9 +77,17 @@ impl Control {
         spec.tags = change.tags.unwrap_or(spec.tags);
         spec.models = change.models.unwrap_or(spec.models);
         spec.entry = change.entry.or(spec.entry);
+        if let Some(urls) = change.remote {
+            violations.extend(remote::given(&urls));
+            spec.remote = urls;
+        }
         match old.settings.changed(&change.settings) {
             Ok(settings) => spec.settings = settings,
             Err(broken) => violations.extend(broken),
+        }
+        if !spec.remote.is_empty() {
+            violations.extend(remote::settings(&change.settings, spec.remote.len()));
+            remote::fit(&mut spec.settings, spec.remote.len());
         }
         let models = self.models_for(&spec.models, &mut violations).await?;
         self.check(&spec, &models, violations).await?;

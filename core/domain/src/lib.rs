@@ -13,6 +13,7 @@ mod keys;
 mod model;
 mod names;
 mod operation;
+mod replica_url;
 mod scale;
 mod service;
 mod settings;
@@ -34,6 +35,7 @@ pub use names::{
     ServiceName, WorkspaceName,
 };
 pub use operation::{Operation, OperationEvent, OperationKind, OperationState, Step, StepOutcome};
+pub use replica_url::{ReplicaUrl, ReplicaUrlError};
 pub use scale::{GROW_WINDOW, Load, SHRINK_AFTER, ScaleDecision, ScalePolicy, ScaleReason, Scaler};
 pub use service::{
     ComputeType, DeploymentStatus, Entry, RuntimeKind, ServiceRecord, ServiceSpec, ServiceState,

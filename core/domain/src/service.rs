@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ComputeName, Environment, Failure, ImageKey, KeyPair, ModelId, ServiceName, Settings, Snapshot,
+    ComputeName, Environment, Failure, ImageKey, KeyPair, ModelId, ReplicaUrl, ServiceName,
+    Settings, Snapshot,
 };
 
 /// Where a service runs and how it is reached.
@@ -37,6 +38,8 @@ pub enum RuntimeKind {
     Wasm,
     /// No entry script: one ONNX model.
     None,
+    /// Replicas that somebody else runs, reached by their URLs.
+    Remote,
 }
 
 impl RuntimeKind {
@@ -48,6 +51,7 @@ impl RuntimeKind {
             Self::Javascript => "javascript",
             Self::Wasm => "wasm",
             Self::None => "none",
+            Self::Remote => "remote",
         }
     }
 }
@@ -111,16 +115,24 @@ pub struct ServiceSpec {
     pub models: Vec<ModelId>,
     /// Entry script; none means no-code.
     pub entry: Option<Entry>,
+    /// Outside replicas that answer in place of a script; usually none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remote: Vec<ReplicaUrl>,
     /// How it runs.
     pub settings: Settings,
 }
 
 impl ServiceSpec {
+    /// Most outside replicas of a service.
+    pub const MAX_REMOTE: usize = 1_000;
+
     /// How requests are answered, as far as the request tells; see [`Entry::runtime`].
     pub fn runtime(&self) -> RuntimeKind {
-        self.entry
-            .as_ref()
-            .map_or(RuntimeKind::None, Entry::runtime)
+        match &self.entry {
+            Some(entry) => entry.runtime(),
+            None if !self.remote.is_empty() => RuntimeKind::Remote,
+            None => RuntimeKind::None,
+        }
     }
 
     /// Key of the environment's image; none without an entry script.

@@ -88,7 +88,7 @@ fn check_script(reader: &mut Reader, top: Section<'_>, kind: RuntimeKind) {
         RuntimeKind::Python | RuntimeKind::Process => &["py"],
         RuntimeKind::Javascript => &["js", "mjs"],
         RuntimeKind::Wasm => &["wasm", "wat"],
-        RuntimeKind::None => &[],
+        RuntimeKind::None | RuntimeKind::Remote => &[],
     };
     let (Some(script), Some(node)) = (top.get("entryScript"), top.get("runtime")) else {
         return;

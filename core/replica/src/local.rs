@@ -159,6 +159,10 @@ impl LocalHost {
         let models = Arc::new(Models::new(revision, &self.backends));
         let body = match revision.runtime {
             RuntimeKind::None => Body::Tensors(only_model(&models, progress).await?),
+            RuntimeKind::Remote => {
+                let message = "outside replicas do not start in this process".to_owned();
+                return Err(internal(message));
+            }
             RuntimeKind::Wasm => {
                 models::load_all(&models, progress).await;
                 Body::Script(self.wasm_script(revision, progress).await?)

@@ -166,6 +166,7 @@ impl Bench {
             runtime,
             app_root: self.folder.path().join("app"),
             script: script.to_owned(),
+            remote: Vec::new(),
             models: Vec::new(),
             variables: BTreeMap::new(),
             memory_limit: 64 << 20,

@@ -63,6 +63,7 @@ pub fn service(name: &str, models: Vec<ModelId>, entry: Option<Entry>) -> Servic
         properties: BTreeMap::new(),
         models,
         entry,
+        remote: Vec::new(),
         settings: Settings::default(),
     };
     ServiceRecord {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use lusk_control::CreateService;
 use lusk_domain::{
     ComputeName, ComputeType, Digest, Entry, Environment, EnvironmentRef, KeyKind, ModelId,
-    RuntimeKind, Secret, ServiceName, SettingsChange, Snapshot,
+    ReplicaUrl, RuntimeKind, Secret, ServiceName, SettingsChange, Snapshot,
 };
 use serde::Deserialize;
 
@@ -48,6 +48,8 @@ struct ServiceBody {
     overwrite: Option<bool>,
 }
 
+    remote_replicas: Option<Vec<ReplicaUrl>>,
+    #[serde(default)]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct KeysBody {
@@ -167,6 +169,7 @@ pub(crate) fn create_service(body: &Json) -> Result<Wished<CreateService>, Fault
         settings,
         primary_key: keys.primary_key,
         secondary_key: keys.secondary_key,
+        remote: wish.remote_replicas,
         overwrite: wish.overwrite.unwrap_or(false),
     };
     Ok(Wished { wish, reference })

@@ -39,6 +39,7 @@ fn view(compute: ComputeType) -> ServiceView {
             runtime: None,
             debug_port: None,
         }),
+        remote: Vec::new(),
         settings: Settings::default(),
     };
     ServiceView {

@@ -1,0 +1,20 @@
+//! Replicas outside this process: the requests to them, and who stands for them.
+//!
+//! An outside replica is a server that somebody else runs and that speaks as the
+//! original's scoring server does: `GET /` tells its health, `/score` takes
+//! requests, `GET /swagger.json` tells its schema. [`RemoteHost`] starts and stops
+//! nothing there; what it gives out is a client with a health of its own.
+//!
+//! What a server answers is not trusted: heads and bodies are bounded, and an
+//! answer that is no HTTP costs one request. Which replica gets which request, how
+//! long it may take and who is tried next is the router's to say.
+
+mod answer;
+mod health;
+mod remote;
+mod replica;
+mod schema;
+mod seats;
+mod upstream;
+
+pub use remote::{RemoteHost, RemoteOptions};
