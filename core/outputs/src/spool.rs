@@ -1,9 +1,9 @@
 //! The folders that replicas write to before the store has their files.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -107,6 +107,7 @@ pub(crate) fn leftovers(spool: &Path) -> io::Result<Vec<Spooled>> {
 
 /// Removes a folder that is done, and its parent if it was the last one there.
 pub(crate) fn remove(spooled: &Spooled) -> io::Result<()> {
+    raise(&spooled.path);
     match fs::remove_dir_all(&spooled.path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -116,6 +117,36 @@ pub(crate) fn remove(spooled: &Spooled) -> io::Result<()> {
         let _ = fs::remove_dir(parent);
     }
     Ok(())
+}
+
+/// Longest path below a folder that is removed where it is, in bytes.
+const REMOVED_BYTES: usize = 512;
+
+/// Moves what lies deep below `top` up to it: a script decides how deep its
+/// folders are, and what removes them recurses. What fails is left.
+fn raise(top: &Path) {
+    let mut count = 0_u32;
+    let mut folders = vec![(top.to_owned(), 0)];
+    while let Some((folder, bytes)) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            // A script may have taken the rights away.
+            let _ = fs::set_permissions(&path, Permissions::from_mode(0o700));
+            let bytes = bytes + entry.file_name().len() + 1;
+            if bytes <= REMOVED_BYTES {
+                folders.push((path, bytes));
+                continue;
+            }
+            count += 1;
+            let raised = top.join(format!("deep-{count}"));
+            if fs::rename(&path, &raised).is_ok() {
+                folders.push((raised, 0));
+            }
+        }
+    }
 }
 
 fn folders(parent: &Path) -> io::Result<Vec<PathBuf>> {
@@ -134,4 +165,25 @@ fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_go_however_deep_they_are() {
+        let spool = tempfile::tempdir().unwrap();
+        let made = make(spool.path(), &"deep".parse().unwrap(), 1, 0).unwrap();
+        let spare = spool.path().join("spare");
+        let branch = "branch/".repeat(100);
+        // Deeper than a thread's stack: a branch on a branch each time.
+        for _ in 0..60 {
+            fs::create_dir_all(spare.join(&branch)).unwrap();
+            fs::rename(&made.path, spare.join(&branch).join("rest")).unwrap();
+            fs::rename(&spare, &made.path).unwrap();
+        }
+        remove(&made).unwrap();
+        assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
+    }
 }
