@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod commands;
+mod hosts;
 mod progress;
 mod render;
 mod wire;

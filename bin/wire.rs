@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use lusk_cluster::RemoteHost;
 use lusk_contract::{Backend, SystemClock};
 use lusk_control::{Capacity, Control, Parts};
 use lusk_domain::WorkspaceName;
@@ -26,6 +27,8 @@ use lusk_tract::TractBackend;
 use sysinfo::System;
 use tokio::{net::TcpListener, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
+
+use crate::hosts::Hosts;
 
 /// How often content that no record names is looked for.
 const GARBAGE_PERIOD: Duration = Duration::from_hours(1);
@@ -85,14 +88,17 @@ impl Node {
 
         let store = open_store(folder.path()).await?;
         let outputs = output_keeper(&folder, options.outputs.as_deref())?;
-        let host = replica_host(&folder, outputs.clone())?;
+        let local = replica_host(&folder, outputs.clone())?;
         let router = Arc::new(Router::new());
         let stopping = CancellationToken::new();
         let control = Control::start(Parts {
             records: Arc::new(store.clone()),
             blobs: Arc::new(store.blobs()),
             images: Arc::new(open_images(&folder, &options)?),
-            host: host.clone(),
+            host: Arc::new(Hosts {
+                local: local.clone(),
+                remote: RemoteHost::default(),
+            }),
             logs: Arc::new(LogFolder::new(&folder.logs())),
             clock: Arc::new(SystemClock),
             router: router.clone(),
@@ -126,7 +132,7 @@ impl Node {
             )),
         ];
         tokio::spawn(collect_garbage(store, stopping.clone()));
-        tokio::spawn(warm_python(host));
+        tokio::spawn(warm_python(local));
         folder.announce(&NodeInfo {
             scoring: url(scoring),
             admin: url(admin),

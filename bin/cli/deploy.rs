@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lusk_domain::ReplicaUrl;
 use lusk_manifest::Override;
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
   lusk model deploy -n digits -m digits:1 --ic inferenceconfig.json --dc deploymentconfig.json
   lusk model deploy -n digits -m ./model.onnx --es score.py --nr 2 --overwrite
   lusk model deploy -n plain -m digits:1            one ONNX model, no code
+  lusk model deploy -n away --remote http://10.0.0.7:5001  a server that runs elsewhere
   lusk model deploy -n debug -m digits:1 --ic inferenceconfig.json --cp local --port 8890")]
 pub(crate) struct DeployArgs {
     /// Name of the service
@@ -23,6 +25,10 @@ pub(crate) struct DeployArgs {
     /// Models.
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    /// Base URL of an outside replica: a running scoring server that answers in place of
+    /// a script (repeatable)
+    #[arg(long = "remote", value_name = "URL")]
+    pub(crate) remote: Vec<ReplicaUrl>,
     /// Deployment config: JSON or YAML
     #[arg(long, visible_alias = "dc", value_name = "FILE")]
     pub(crate) deploy_config_file: Option<PathBuf>,

@@ -192,6 +192,10 @@ fn body(
         .description
         .clone()
         .or_else(|| script.and_then(|config| config.description.clone()));
+    let remote = match args.remote.as_slice() {
+        [] => deployment.remote.as_deref(),
+        given => Some(given),
+    };
     let mut body = settings(&deployment.settings);
     let rest = [
         ("name", json!(name)),
@@ -211,6 +215,7 @@ fn body(
                 "secondaryKey": deployment.secondary_key,
             }),
         ),
+        ("remoteReplicas", json!(remote)),
         ("environmentImageRequest", image),
         ("overwrite", json!(args.overwrite)),
     ];

@@ -104,7 +104,7 @@ const LIST: [Column; 6] = [
 ];
 
 /// What people see of one service.
-pub(crate) fn columns() -> [Column; 15] {
+pub(crate) fn columns() -> [Column; 16] {
     [
         Column::new("Name", |service| plain(&service["name"])),
         Column::new("State", |service| plain(&service["state"])),
@@ -114,6 +114,7 @@ pub(crate) fn columns() -> [Column; 15] {
         Column::new("Runtime", |service| plain(&service["runtime"])),
         Column::new("Debug port", |service| plain(&service["debugPort"])),
         Column::new("Scoring URI", |service| plain(&service["scoringUri"])),
+        Column::new("Outside replicas", remote),
         Column::new("Auth", auth),
         Column::new("Replicas", replicas),
         Column::new("Models", models),
@@ -137,6 +138,12 @@ fn replicas(service: &Value) -> String {
 
 fn models(service: &Value) -> String {
     let models = service["modelDetails"].as_array();
+fn remote(service: &Value) -> String {
+    let urls = service["remoteReplicas"].as_array();
+    let urls: Vec<_> = urls.into_iter().flatten().map(plain).collect();
+    urls.join(", ")
+}
+
     let ids: Vec<_> = models
         .into_iter()
         .flatten()

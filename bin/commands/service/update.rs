@@ -83,6 +83,9 @@ fn read(
 /// One operation for each field, so that what is not named stays.
 fn replace(patch: &mut Vec<Value>, path: &str, value: &Value) {
     match value {
+    if let Some(urls) = &change.value.remote {
+        patch.push(json!({ "op": "replace", "path": "/remoteReplicas", "value": urls }));
+    }
         Value::Object(fields) => {
             for (key, value) in fields {
                 replace(patch, &format!("{path}/{key}"), value);

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use lusk_domain::{
-    AutoScalerChange, ComputeName, ComputeType, LivenessProbeChange, Namespace, ResourceChange,
-    Secret, SettingsChange,
+    AutoScalerChange, ComputeName, ComputeType, LivenessProbeChange, Namespace, ReplicaUrl,
+    ResourceChange, Secret, SettingsChange,
 };
 
 use crate::{
@@ -21,6 +21,8 @@ pub struct Deployment {
     pub compute: ComputeType,
     /// The cluster's name.
     pub compute_name: Option<ComputeName>,
+    /// Outside replicas in place of a script.
+    pub remote: Option<Vec<ReplicaUrl>>,
     /// How it runs; what is not given keeps the node's default.
     pub settings: SettingsChange,
     /// A key to use instead of a generated one.
@@ -78,6 +80,7 @@ fn read(
     reader.finish(deployment.unwrap_or(Deployment {
         compute: ComputeType::Aks,
         compute_name: None,
+        remote: None,
         settings: SettingsChange::default(),
         primary_key: None,
         secondary_key: None,
@@ -112,6 +115,10 @@ fn from_root(reader: &mut Reader, top: Section<'_>, type_is_required: bool) -> O
         Kind::Local => (None, None),
         Kind::Aks | Kind::Aci => keys(reader, top),
     };
+    let remote = match kind {
+        Kind::Aks | Kind::Local => remote(reader, top),
+        Kind::Aci => None,
+    };
     report_violations(reader, top, &settings);
     Some(Deployment {
         compute,
@@ -119,6 +126,7 @@ fn from_root(reader: &mut Reader, top: Section<'_>, type_is_required: bool) -> O
             Kind::Aks => checked(reader, top, "computeTargetName"),
             Kind::Aci | Kind::Local => None,
         },
+        remote,
         settings,
         primary_key,
         secondary_key,
@@ -172,7 +180,7 @@ fn kind(reader: &mut Reader, top: Section<'_>, is_required: bool) -> Option<Kind
     }
 }
 
-const ROOT_OF_AKS: [&str; 16] = [
+const ROOT_OF_AKS: [&str; 17] = [
     "computeType",
     "computeTargetName",
     "autoScaler",
@@ -189,6 +197,7 @@ const ROOT_OF_AKS: [&str; 16] = [
     "livenessProbeRequirements",
     "namespace",
     "keys",
+    REMOTE,
 ];
 
 const ROOT_OF_ACI: [&str; 5] = [
@@ -199,7 +208,10 @@ const ROOT_OF_ACI: [&str; 5] = [
     "keys",
 ];
 
-const ROOT_OF_LOCAL: [&str; 2] = ["computeType", "port"];
+const ROOT_OF_LOCAL: [&str; 3] = ["computeType", "port", REMOTE];
+
+/// Outside replicas: a key of ours, the original has none.
+const REMOTE: &str = "remoteReplicas";
 
 /// Keys of other compute types than AKS.
 const ROOT_OF_OTHERS: [&str; 15] = [
@@ -319,6 +331,22 @@ fn port(reader: &mut Reader, top: Section<'_>) -> Option<u16> {
             format!("{port} is over the largest port, {}", u16::MAX),
         )
     })
+}
+
+fn remote(reader: &mut Reader, top: Section<'_>) -> Option<Vec<ReplicaUrl>> {
+    top.get(REMOTE)?;
+    let items = reader.items(top, REMOTE);
+    let texts = reader.texts(top, REMOTE);
+    // A text that is missing was complained about; the others are read all the same.
+    let urls = texts.iter().filter_map(|text| match text.parse() {
+        Ok(url) => Some(url),
+        Err(error) => {
+            let error: lusk_domain::ReplicaUrlError = error;
+            let node = items.first().or_else(|| top.get(REMOTE))?;
+            reader.refuse(node, REMOTE, error.to_string())
+        }
+    });
+    Some(urls.collect())
 }
 
 fn scaler(reader: &mut Reader, top: Section<'_>) -> Option<AutoScalerChange> {

@@ -155,6 +155,7 @@ impl Patch {
                 let text = part(path, value)?;
                 self.update.add_properties.insert((*key).to_owned(), text);
             }
+            ["remoteReplicas"] => self.update.remote = Some(part(path, value)?),
             ["modelIds"] | ["environmentImageRequest", "modelIds"] => {
                 self.update.models = Some(part(path, value)?);
             }

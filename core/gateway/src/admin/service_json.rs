@@ -51,6 +51,7 @@ fn identity(view: &ServiceView, options: &AdminOptions) -> Object {
         "workspaceName": options.workspace,
         "revision": record.revision,
         "runtime": view.runtime,
+        "remoteReplicas": (!spec.remote.is_empty()).then_some(&spec.remote),
         "debugPort": record.spec.entry.as_ref().and_then(|entry| entry.debug_port),
         "deploymentStatus": {
             "desiredReplicas": view.status.desired_replicas,
