@@ -183,7 +183,9 @@ mod tests {
             fs::rename(&made.path, spare.join(&branch).join("rest")).unwrap();
             fs::rename(&spare, &made.path).unwrap();
         }
-        remove(&made).unwrap();
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let removed = small.spawn(move || remove(&made)).unwrap();
+        removed.join().unwrap().unwrap();
         assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
     }
 }
