@@ -6,6 +6,7 @@ use lusk_domain::{Environment, EnvironmentRef, RuntimeKind};
 
 use crate::{
     Checked, ManifestError, Override, Place, Problem, Source, environment, legacy,
+    node::Node,
     reader::{Reader, Section},
     runtime,
     script::{self, Folder},
@@ -45,6 +46,32 @@ pub struct InferenceConfig {
     pub description: Option<String>,
 }
 
+/// What an inference config says of a script that is deployed already; what it
+/// does not say stays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InferenceChange {
+    /// A new entry script, absolute.
+    pub script: Option<PathBuf>,
+    /// The folder that is deployed whole, absolute; the script's, if there is a
+    /// new one.
+    pub source_directory: Option<PathBuf>,
+    /// What the script needs from now on.
+    pub environment: Option<EnvironmentChoice>,
+    /// The runtime asked for by name.
+    pub runtime: Option<RuntimeKind>,
+    /// Free text.
+    pub description: Option<String>,
+}
+
+/// The entry script that is deployed, as the node tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deployed<'a> {
+    /// Its path below the source directory, or its bare name.
+    pub script: &'a str,
+    /// The base name of the source directory it came with.
+    pub source_directory: Option<&'a str>,
+}
+
 /// What an entry script needs, in full or by name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EnvironmentChoice {
@@ -57,23 +84,56 @@ pub enum EnvironmentChoice {
 impl InferenceConfig {
     /// The script's path below the source directory, or its bare name.
     pub fn entry_script(&self) -> String {
-        let relative = match &self.source_directory {
-            Some(folder) => self.script.strip_prefix(folder).ok(),
-            None => self.script.file_name().map(Path::new),
-        };
-        let parts: Vec<_> = relative
-            .unwrap_or(&self.script)
-            .iter()
-            .map(|part| part.to_string_lossy())
-            .collect();
-        parts.join("/")
+        path_below(self.source_directory.as_deref(), &self.script)
     }
 
     /// The base name of the source directory: the snapshot's top folder.
     pub fn top_folder(&self) -> Option<String> {
-        let name = self.source_directory.as_ref()?.file_name()?;
-        Some(name.to_string_lossy().into_owned())
+        base_name(self.source_directory.as_deref())
     }
+}
+
+impl InferenceChange {
+    /// The new script's path below the source directory, or its bare name.
+    pub fn entry_script(&self) -> Option<String> {
+        let script = self.script.as_ref()?;
+        Some(path_below(self.source_directory.as_deref(), script))
+    }
+
+    /// The base name of the source directory: the snapshot's top folder.
+    pub fn top_folder(&self) -> Option<String> {
+        base_name(self.source_directory.as_deref())
+    }
+}
+
+impl From<InferenceConfig> for InferenceChange {
+    fn from(config: InferenceConfig) -> Self {
+        Self {
+            script: Some(config.script),
+            source_directory: config.source_directory,
+            environment: Some(config.environment),
+            runtime: config.runtime,
+            description: config.description,
+        }
+    }
+}
+
+fn path_below(folder: Option<&Path>, script: &Path) -> String {
+    let relative = match folder {
+        Some(folder) => script.strip_prefix(folder).ok(),
+        None => script.file_name().map(Path::new),
+    };
+    let parts: Vec<_> = relative
+        .unwrap_or(script)
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    parts.join("/")
+}
+
+fn base_name(folder: Option<&Path>) -> Option<String> {
+    let name = folder?.file_name()?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 const KNOWN: [&str; 4] = [
@@ -88,6 +148,53 @@ const KNOWN: [&str; 4] = [
 /// # Errors
 /// Everything that is wrong with it and with the files it names.
 pub fn inference(request: InferenceRequest<'_>) -> Result<Checked<InferenceConfig>, ManifestError> {
+    let (mut reader, root) = open(request)?;
+    let place = root.place.clone();
+    let found = match reader.as_section(&root, "") {
+        Some(top) => from_root(&mut reader, top, request, Need::Everything),
+        None => None,
+    };
+    let checked = reader.finish(found)?;
+    match checked.value.and_then(whole) {
+        Some(value) => Ok(Checked {
+            value,
+            notices: checked.notices,
+        }),
+        None => Err(vanished(place)),
+    }
+}
+
+/// Reads an inference config as a change of what is deployed. A new script comes
+/// with the folder of the same name that the old one came with, unless another
+/// one is given; a folder alone comes with the old script.
+///
+/// # Errors
+/// Everything that is wrong with it and with the files it names.
+pub fn inference_change(
+    request: InferenceRequest<'_>,
+    deployed: Option<Deployed<'_>>,
+) -> Result<Checked<InferenceChange>, ManifestError> {
+    let (mut reader, mut root) = open(request)?;
+    if let Some(deployed) = deployed {
+        deployed::complete(&mut reader, &mut root, request, deployed);
+    }
+    let place = root.place.clone();
+    let found = match reader.as_section(&root, "") {
+        Some(top) => from_root(&mut reader, top, request, Need::Changes),
+        None => None,
+    };
+    let checked = reader.finish(found)?;
+    match checked.value {
+        Some(value) => Ok(Checked {
+            value,
+            notices: checked.notices,
+        }),
+        None => Err(vanished(place)),
+    }
+}
+
+/// The file with the flags laid over it.
+fn open(request: InferenceRequest<'_>) -> Result<(Reader, Node), ManifestError> {
     let mut reader = Reader::default();
     let mut root = match request.source {
         Some(source) => {
@@ -100,24 +207,34 @@ pub fn inference(request: InferenceRequest<'_>) -> Result<Checked<InferenceConfi
     for given in request.overrides {
         root.lay_over(given);
     }
-    let config = match reader.as_section(&root, "") {
-        Some(top) => from_root(&mut reader, top, request),
-        None => None,
-    };
-    let checked = reader.finish(config)?;
-    match checked.value {
-        Some(value) => Ok(Checked {
-            value,
-            notices: checked.notices,
-        }),
-        // Left out without a word: the script vanished while it was looked at.
-        None => Err(Problem {
-            place: root.place,
-            message: "`entryScript`: the script cannot be read".to_owned(),
-            help: None,
-        }
-        .into()),
+    Ok((reader, root))
+}
+
+/// Left out without a word: the script vanished while it was looked at.
+fn vanished(place: Place) -> ManifestError {
+    Problem {
+        place,
+        message: "`entryScript`: the script cannot be read".to_owned(),
+        help: None,
     }
+    .into()
+}
+
+fn whole(found: InferenceChange) -> Option<InferenceConfig> {
+    Some(InferenceConfig {
+        script: found.script?,
+        source_directory: found.source_directory,
+        environment: found.environment?,
+        runtime: found.runtime,
+        description: found.description,
+    })
+}
+
+/// What a config must say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Everything,
+    Changes,
 }
 
 /// In the order of the original's own checks.
@@ -125,16 +242,19 @@ fn from_root(
     reader: &mut Reader,
     top: Section<'_>,
     request: InferenceRequest<'_>,
-) -> Option<InferenceConfig> {
+    need: Need,
+) -> Option<InferenceChange> {
     check_root_keys(reader, top);
-    if top.get("entryScript").is_none() {
+    if top.get("entryScript").is_none() && need == Need::Everything {
         reader.problem(
             &top.node.place,
             "`entryScript` is missing",
             Some("add `\"entryScript\": \"score.py\"`, or give --entry-script".to_owned()),
         );
     }
-    let runtime = runtime::asked(top, is_described(top, request));
+    // A change without legacy keys leaves the environment that is described there.
+    let is_left = need == Need::Changes && !legacy::describes(top);
+    let runtime = runtime::asked(top, is_left || is_described(top, request));
     legacy::warn(reader, top, runtime);
     legacy::refuse_beside_environment(reader, top);
     let folder = Folder::of(reader, top, request.directory);
@@ -145,16 +265,19 @@ fn from_root(
     // Read in any case, for what is wrong with the legacy keys themselves.
     let legacy = legacy::environment(reader, top, &folder.base, request.service);
     let environment = match given {
+        Given::Nowhere if is_left => None,
         Given::Nowhere => Some(EnvironmentChoice::Definition(Box::new(legacy))),
-        Given::Here(choice) => choice,
+        Given::Here(choice) => Some(choice?),
     };
-    let description = reader.text(top, "description");
-    Some(InferenceConfig {
-        script: script?,
+    if top.get("entryScript").is_some() && script.is_none() {
+        return None;
+    }
+    Some(InferenceChange {
+        script,
         source_directory: folder.given,
-        environment: environment?,
+        environment,
         runtime: runtime.asked(),
-        description,
+        description: reader.text(top, "description"),
     })
 }
 
@@ -207,6 +330,8 @@ fn check_root_keys(reader: &mut Reader, top: Section<'_>) {
         }
     }
 }
+
+mod deployed;
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,12 @@ pub(crate) fn given<'a>(top: Section<'a>, key: &str) -> Option<&'a Node> {
     top.get(key).filter(|node| !node.is_blank())
 }
 
+/// Whether legacy keys describe an environment; `runtime` alone does not.
+pub(crate) fn describes(top: Section<'_>) -> bool {
+    let mut keys = KEYS.iter().filter(|(key, _)| *key != "runtime");
+    keys.any(|(key, _)| given(top, key).is_some())
+}
+
 /// The environment named `<service>-env` that the legacy keys describe.
 pub(crate) fn environment(
     reader: &mut Reader,

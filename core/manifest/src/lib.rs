@@ -26,7 +26,10 @@ mod yaml;
 
 pub use deployment::{Deployment, deployment, deployment_update};
 pub use environment::environment_directory;
-pub use inference::{EnvironmentChoice, InferenceConfig, InferenceRequest, inference};
+pub use inference::{
+    Deployed, EnvironmentChoice, InferenceChange, InferenceConfig, InferenceRequest, inference,
+    inference_change,
+};
 pub use node::{Override, Scalar};
 pub use report::{Checked, ManifestError, Notice, Place, Problem};
 pub use source::{MAX_BYTES, Source};

@@ -482,3 +482,63 @@ fn unknown_keys_are_warnings() {
     warning: inferenceconfig.json: accepted without effect here: `environment.databricks`, `environment.docker.shmSize`
     ");
 }
+
+/// A change of a service whose script came with the folder `src`.
+fn change(
+    project: &Project,
+    flags: &[(&str, &str)],
+) -> Result<Checked<InferenceChange>, ManifestError> {
+    let flags: Vec<_> = flags
+        .iter()
+        .map(|(key, text)| Override::new(*key, "--flag", Scalar::Text((*text).to_owned())))
+        .collect();
+    let request = InferenceRequest {
+        source: None,
+        overrides: &flags,
+        environment_directory: None,
+        environment_reference: None,
+        directory: project.0.path(),
+        service: "digits",
+    };
+    let deployed = Deployed {
+        script: "main.py",
+        source_directory: Some("src"),
+    };
+    inference_change(request, Some(deployed))
+}
+
+#[test]
+fn a_change_says_only_what_it_was_given() {
+    let project = Project::new();
+    let read = |flags: &[(&str, &str)]| change(&project, flags).unwrap().value;
+    let runtime = read(&[("runtime", "python")]);
+    assert_eq!(runtime.runtime, Some(RuntimeKind::Python));
+    assert_eq!((runtime.script, runtime.environment), (None, None));
+    let script = read(&[("entryScript", "deep/inner.py")]);
+    assert_eq!(script.environment, None);
+    assert_eq!(script.runtime, None);
+    let conda = read(&[("condaFile", "conda.yml")]);
+    assert!(conda.environment.is_some() && conda.script.is_none());
+}
+
+#[test]
+fn a_new_script_comes_with_the_folder_of_the_old_one() {
+    let project = Project::new();
+    let read = |flags: &[(&str, &str)]| {
+        let config = change(&project, flags).unwrap().value;
+        (config.entry_script(), config.top_folder())
+    };
+    let expected = (Some("main.py".to_owned()), Some("src".to_owned()));
+    assert_eq!(read(&[("entryScript", "main.py")]), expected);
+    assert_eq!(read(&[("entryScript", "src/main.py")]), expected);
+    assert_eq!(read(&[("sourceDirectory", "src")]), expected);
+}
+
+#[test]
+fn a_folder_that_is_not_here_is_asked_for() {
+    let project = Project::new();
+    insta::assert_snapshot!(report(&change(&project, &[("entryScript", "score.py")])), @r"
+    error: --flag: `entryScript`: service `digits` was deployed with the folder `src` around its script, and no such folder with `score.py` in it is here
+     help: give --source-directory, or run the command beside that folder
+    ");
+}
