@@ -216,6 +216,8 @@ fn a_first_deployment_that_fails_says_why_and_can_be_repaired() {
         )
         .fails();
     assert!(refused.contains("no luck"), "{refused}");
+    let logs = lusk.cli(&["service", "get-logs", "-n", "fresh"]).ok();
+    assert!(logs.contains("raise ValueError('no luck')"), "{logs}");
     let service = lusk.service("fresh");
     assert_eq!(service["state"], "Failed");
     assert!(service["error"]["message"].is_string(), "{service:#}");

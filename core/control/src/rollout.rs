@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lusk_contract::{
-    ImageError, ImageSource, ImageWish, Progress, ReadyImage, Replica, ReplicaPlan, Revision,
-    ScriptSchema, ServiceLog, StartError, StartErrorKind,
+    ImageError, ImageSource, ImageWish, LogStream, Progress, ReadyImage, Replica, ReplicaPlan,
+    Revision, ScriptSchema, ServiceLog, StartError, StartErrorKind,
 };
 use lusk_domain::{
     AuthMode, ComputeType, Failure, FailureCode, KeyPair, Model, RuntimeKind, ServiceSpec,
@@ -292,7 +292,20 @@ impl Rollout<'_> {
         // The kinds are spelled as the original spells its own.
         failure = failure.with_detail(format!("{:?}", error.kind), &error.message);
         failure.details.extend(error.details.iter().cloned());
-        with_log(failure, log)
+        let failure = with_log(failure, log);
+        keep_in_log(what, error, log);
+        failure
+    }
+}
+
+/// Leaves in the service's log why a script did not start: that is where its
+/// author looks, also when nobody waited for the deployment.
+fn keep_in_log(what: &str, error: &StartError, log: &RevisionLog) {
+    let more = error.details.iter().map(|detail| detail.message.as_str());
+    let more = more.filter(|text| *text != error.message);
+    let first = format!("{what}: {}", error.message);
+    for line in first.lines().chain(more.flat_map(str::lines)) {
+        log.line(0, LogStream::Host, line);
     }
 }
 
