@@ -4,7 +4,9 @@
 //! [`crate::commands`]. Long flags of two or three letters (`--ic`, `--nr`) are
 //! the original's short forms.
 
+mod capacity;
 mod deploy;
+mod doctor;
 mod environment;
 mod image;
 mod labels;
@@ -19,7 +21,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use capacity::CapacityArgs;
 pub(crate) use deploy::{DeployArgs, ModelsArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use environment::{
     EnvironmentCommand, EnvironmentDownloadArgs, EnvironmentListArgs, EnvironmentRegisterArgs,
     EnvironmentScaffoldArgs, EnvironmentShowArgs, MetadataArgs,
@@ -36,7 +40,7 @@ pub(crate) use model::{
 pub(crate) use script::ScriptArgs;
 pub(crate) use service::{
     ServiceCommand, ServiceListArgs, ServiceLogsArgs, ServiceRegenArgs, ServiceReloadArgs,
-    ServiceRunArgs, ServiceUpdateArgs,
+    ServiceRunArgs, ServiceScalingArgs, ServiceUpdateArgs,
 };
 pub(crate) use settings::SettingsArgs;
 
@@ -171,6 +175,10 @@ pub(crate) enum Command {
     /// Look at images, build, push, pull, carry and scan them
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Tell how many replicas a rate of requests needs
+    Capacity(CapacityArgs),
+    /// Look for what is wrong with this machine, its data folder and what a node talks to
+    Doctor(DoctorArgs),
     /// Compile a component to machine code; a node calls it as a child process
     #[command(hide = true)]
     CompileComponent {

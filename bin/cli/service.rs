@@ -43,9 +43,11 @@ pub(crate) enum ServiceCommand {
     RegenKey(ServiceRegenArgs),
     /// Print what the entry script wrote
     GetLogs(ServiceLogsArgs),
+    /// Print what the autoscaler decided, and why
+    ScalingLog(ServiceScalingArgs),
     /// Send a request to a service and print the reply
     Run(ServiceRunArgs),
-    /// Give a local service its script again, without a rebuild
+    /// Give a local service its script again; environment and settings stay
     Reload(Box<ServiceReloadArgs>),
 }
 
@@ -81,7 +83,7 @@ pub(crate) struct ServiceListArgs {
   lusk service update -n digits -m digits:2
   lusk service update -n digits --num-replicas 3
   lusk service update -n digits --ic inferenceconfig.json --add-tag stage=prod
-  lusk service update -n digits --es score.py -e sklearn      its newest version")]
+  lusk service update -n digits -e sklearn      its newest version; the script stays")]
 pub(crate) struct ServiceUpdateArgs {
     /// The service
     #[arg(short, long)]
@@ -139,6 +141,20 @@ pub(crate) struct ServiceRegenArgs {
     /// The new key [default: a random one]
     #[arg(short, long, value_name = "VALUE")]
     pub(crate) set_key: Option<String>,
+}
+
+/// Flags of `service scaling-log`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  lusk service scaling-log -n digits
+  lusk service scaling-log -n digits --all -o json     every look: enough to replay it")]
+pub(crate) struct ServiceScalingArgs {
+    /// The service
+    #[arg(short, long)]
+    pub(crate) name: String,
+    /// Looks that changed nothing too
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Flags of `service get-logs`.

@@ -1,6 +1,7 @@
 //! `lusk service …`: the short ones; changes have their own files.
 
 pub(crate) mod reload;
+mod scaling;
 pub(crate) mod update;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -38,6 +39,7 @@ pub(crate) async fn run(session: &Session, command: ServiceCommand) -> anyhow::R
         ServiceCommand::GetKeys { name } => keys(session, &name).await,
         ServiceCommand::RegenKey(args) => regenerate(session, &args).await,
         ServiceCommand::GetLogs(args) => logs(session, &args).await,
+        ServiceCommand::ScalingLog(args) => scaling::run(session, &args).await,
         ServiceCommand::Run(args) => score(session, &args).await,
         ServiceCommand::Reload(args) => reload::run(session, &args).await,
     }
@@ -112,9 +114,9 @@ pub(crate) fn columns() -> [Column; 16] {
         Column::new("Description", |service| plain(&service["description"])),
         Column::new("Type", |service| plain(&service["computeType"])),
         Column::new("Runtime", |service| plain(&service["runtime"])),
+        Column::new("Outside replicas", remote),
         Column::new("Debug port", |service| plain(&service["debugPort"])),
         Column::new("Scoring URI", |service| plain(&service["scoringUri"])),
-        Column::new("Outside replicas", remote),
         Column::new("Auth", auth),
         Column::new("Replicas", replicas),
         Column::new("Models", models),
@@ -136,14 +138,14 @@ fn replicas(service: &Value) -> String {
     }
 }
 
-fn models(service: &Value) -> String {
-    let models = service["modelDetails"].as_array();
 fn remote(service: &Value) -> String {
     let urls = service["remoteReplicas"].as_array();
     let urls: Vec<_> = urls.into_iter().flatten().map(plain).collect();
     urls.join(", ")
 }
 
+fn models(service: &Value) -> String {
+    let models = service["modelDetails"].as_array();
     let ids: Vec<_> = models
         .into_iter()
         .flatten()

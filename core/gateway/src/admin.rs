@@ -24,6 +24,7 @@ use lusk_router::Router;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::Books;
 use fault::Fault;
 
 mod auth;
@@ -43,6 +44,7 @@ mod operations;
 mod paging;
 mod patch;
 mod routes;
+mod scaling;
 mod serve;
 mod service_json;
 mod services;
@@ -63,6 +65,8 @@ pub struct AdminOptions {
     pub scoring_address: SocketAddr,
     /// Where uploads go.
     pub blobs: Arc<dyn Blobs>,
+    /// What the scoring doors count, for the metrics page.
+    pub books: Arc<Books>,
 }
 
 /// What handlers share.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, head, patch, post};
 
 use super::{
-    Admin, blobs, environments, images, metrics, models, openapi, operations, services, validate,
+    Admin, blobs, environments, images, metrics, models, openapi, operations, scaling, services,
+    validate,
 };
 
 /// One route.
@@ -51,6 +52,7 @@ pub(crate) fn workspace() -> Vec<Route> {
         ),
         route("post", "/services/{name}/token", post(services::token)),
         route("get", "/services/{name}/logs", get(services::logs)),
+        route("get", "/services/{name}/scaling", get(scaling::log)),
         route("post", "/services/validate", post(validate::service)),
         route(
             "post",

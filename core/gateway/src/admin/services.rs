@@ -37,7 +37,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    fn service(&self) -> Result<ServiceName, Fault> {
+    pub(crate) fn service(&self) -> Result<ServiceName, Fault> {
         parse_part(&self.name)
     }
 }
@@ -140,13 +140,14 @@ pub(crate) async fn update(
     let Wished {
         wish: mut change,
         reference,
-    } = patch::update_service(&body, &view.record.spec.tags)?;
+    } = patch::update_service(&body, &view.record.spec)?;
     complete(&admin, change.entry.as_mut(), reference).await?;
     let operation = admin.control.update(&name, change).await?;
     Ok(Place::of(&admin, &headers, &uri).accepted(&operation))
 }
 
-/// `POST /services/{name}/reload`: a new script for a local service.
+/// `POST /services/{name}/reload`: a new script for a local service; what is not
+/// given of it stays.
 pub(crate) async fn reload(
     State(admin): Shared,
     OriginalUri(uri): OriginalUri,
@@ -161,9 +162,12 @@ pub(crate) async fn reload(
             "service `{name}` is not a local one; change it with an update"
         )));
     }
-    let image = body.parse::<ImageRequest>()?.wish()?;
+    let now = view.record.spec.entry.as_ref();
+    let image = body.parse::<ImageRequest>()?.change(now)?;
     let mut entry = image.entry.ok_or_else(|| {
-        Fault::bad_request("a reload takes a new entry script: `driverProgram` and `assets`")
+        Fault::bad_request(
+            "a reload takes a new entry script: `driverProgram` and `assets`, or another environment",
+        )
     })?;
     complete(&admin, Some(&mut entry), image.reference).await?;
     let change = UpdateService {
@@ -281,7 +285,7 @@ async fn existing(admin: &Admin, name: &ServiceName) -> Result<ServiceView, Faul
         .ok_or_else(|| no_service(name))
 }
 
-fn no_service(name: &ServiceName) -> Fault {
+pub(crate) fn no_service(name: &ServiceName) -> Fault {
     Fault::not_found(format!("no service `{name}`"))
 }
 
