@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use lusk_control::UpdateService;
-use lusk_domain::{EnvironmentRef, SettingsChange};
+use lusk_domain::{EnvironmentRef, ServiceSpec, SettingsChange};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -67,11 +67,12 @@ struct Operation {
     value: Value,
 }
 
-/// Reads a patch. `tags` are the service's tags now: a patch of one tag becomes
-/// a new whole set, which is what an update takes.
+/// Reads a patch. `now` is the service's specification: a patch of one tag becomes
+/// a new whole set of tags, and one of a part of the entry script a whole script,
+/// which is what an update takes.
 pub(crate) fn update_service(
     body: &Json,
-    tags: &BTreeMap<String, String>,
+    now: &ServiceSpec,
 ) -> Result<Wished<UpdateService>, Fault> {
     let operations: Vec<Operation> = body.parse()?;
     if operations.is_empty() {
@@ -86,7 +87,7 @@ pub(crate) fn update_service(
     let mut patch = Patch::default();
     for (index, operation) in operations.into_iter().enumerate() {
         patch
-            .apply(operation, tags)
+            .apply(operation, now)
             .map_err(|fault| in_operation(index, fault))?;
     }
     patch.finish()
@@ -106,24 +107,20 @@ struct Patch {
 }
 
 impl Patch {
-    fn apply(
-        &mut self,
-        operation: Operation,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(), Fault> {
+    fn apply(&mut self, operation: Operation, now: &ServiceSpec) -> Result<(), Fault> {
         let Operation { op, path, value } = operation;
         let place = pointer(&path)?;
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
         match (op.as_str(), place.as_slice()) {
             ("remove", ["kvTags" | "tags", key]) => {
-                self.tags(tags).remove(*key);
+                self.tags(&now.tags).remove(*key);
             }
             ("remove", _) => {
                 return Err(Fault::bad_request(format!(
                     "`remove {path}`: only a tag can be removed, with the path /kvTags/<key>"
                 )));
             }
-            ("add" | "replace", place) => self.set(place, &path, &value, tags)?,
+            ("add" | "replace", place) => self.set(place, &path, &value, now)?,
             (other, _) => {
                 return Err(Fault::bad_request(format!(
                     "`{other:.20} {path}`: expected add, replace or remove"
@@ -138,14 +135,14 @@ impl Patch {
         place: &[&str],
         path: &str,
         value: &Value,
-        tags: &BTreeMap<String, String>,
+        now: &ServiceSpec,
     ) -> Result<(), Fault> {
         match place {
             ["description"] => self.update.description = Some(part(path, value)?),
             ["kvTags" | "tags"] => self.update.tags = Some(part(path, value)?),
             ["kvTags" | "tags", key] => {
                 let text = part(path, value)?;
-                self.tags(tags).insert((*key).to_owned(), text);
+                self.tags(&now.tags).insert((*key).to_owned(), text);
             }
             ["properties"] => {
                 let more: BTreeMap<_, _> = part(path, value)?;
@@ -155,12 +152,12 @@ impl Patch {
                 let text = part(path, value)?;
                 self.update.add_properties.insert((*key).to_owned(), text);
             }
-            ["remoteReplicas"] => self.update.remote = Some(part(path, value)?),
             ["modelIds"] | ["environmentImageRequest", "modelIds"] => {
                 self.update.models = Some(part(path, value)?);
             }
+            ["remoteReplicas"] => self.update.remote = Some(part(path, value)?),
             ["environmentImageRequest"] => {
-                let image = part::<ImageRequest>(path, value)?.wish()?;
+                let image = part::<ImageRequest>(path, value)?.change(now.entry.as_ref())?;
                 self.update.entry = image.entry;
                 self.update.models = image.models;
                 self.reference = image.reference;
@@ -240,9 +237,22 @@ mod tests {
     use bytes::Bytes;
 
     fn patch(operations: &Value) -> Result<UpdateService, Fault> {
-        let tags = BTreeMap::from([("old".to_owned(), "1".to_owned())]);
         let body = Json::from(Bytes::from(operations.to_string()));
-        update_service(&body, &tags).map(|wished| wished.wish)
+        update_service(&body, &spec()).map(|wished| wished.wish)
+    }
+
+    /// A local service whose script waits for a debugger.
+    fn spec() -> ServiceSpec {
+        serde_json::from_value(json!({
+            "name": "digits", "compute": {"LOCAL": {"port": null}}, "tags": {"old": "1"},
+            "properties": {}, "models": ["m:1"], "settings": lusk_domain::Settings::default(),
+            "entry": {
+                "script": "score.py", "sourceDirectory": "src",
+                "snapshot": {"digest": lusk_domain::Digest::of(b"old"), "files": 2, "bytes": 9},
+                "environment": {"name": "sk"}, "runtime": "process", "debugPort": 5678,
+            },
+        }))
+        .unwrap()
     }
 
     fn replace(path: &str, value: Value) -> Result<UpdateService, Fault> {
@@ -323,6 +333,41 @@ mod tests {
         let with = replace("/environmentImageRequest", request).unwrap();
         assert_eq!(with.entry.unwrap().script, "s.py");
         assert_eq!(with.models, None);
+    }
+
+    #[test]
+    fn what_is_not_said_of_a_script_stays() {
+        let change = |request: Value| {
+            let update = replace("/environmentImageRequest", request).unwrap();
+            (update.entry.unwrap(), spec().entry.unwrap())
+        };
+        let new = lusk_domain::Digest::of(b"new");
+        let asset = json!({"id": "snapshot", "url": format!("lusk://blobs/{new}")});
+        let (entry, old) = change(json!({"driverProgram": "other.py", "assets": [asset]}));
+        assert_eq!(
+            (entry.script.as_str(), entry.snapshot.digest),
+            ("other.py", new)
+        );
+        // A whole new script says by its silence that it has no folder.
+        assert_eq!(entry.source_directory, None);
+        assert_eq!(entry.environment, old.environment);
+        assert_eq!(
+            (entry.runtime, entry.debug_port),
+            (old.runtime, old.debug_port)
+        );
+
+        let (entry, old) = change(json!({"environment": {"name": "torch"}}));
+        assert_eq!(entry.environment.name.as_deref(), Some("torch"));
+        assert_eq!(
+            (&entry.script, &entry.snapshot),
+            (&old.script, &old.snapshot)
+        );
+        assert_eq!(entry.source_directory, old.source_directory);
+
+        let (entry, _) = change(json!({"debugPort": 0}));
+        assert_eq!(entry.debug_port, None);
+        let models = replace("/environmentImageRequest", json!({"modelIds": ["m:2"]})).unwrap();
+        assert_eq!(models.entry, None);
     }
 
     #[test]

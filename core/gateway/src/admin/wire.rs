@@ -21,6 +21,9 @@ pub(crate) const BLOB_URL: &str = "lusk://blobs/";
 /// The `id` of the asset that is the project folder.
 pub(crate) const SNAPSHOT_ASSET: &str = "snapshot";
 
+/// The port that asks for no debugger, in a change of a script that waits for one.
+const NO_DEBUGGER: u16 = 0;
+
 /// Names that are routes beside those of services.
 const TAKEN_BY_ROUTES: [&str; 2] = ["migrate", "validate"];
 
@@ -45,11 +48,11 @@ struct ServiceBody {
     #[serde(default)]
     environment_image_request: Option<ImageRequest>,
     #[serde(default)]
+    remote_replicas: Option<Vec<ReplicaUrl>>,
+    #[serde(default)]
     overwrite: Option<bool>,
 }
 
-    remote_replicas: Option<Vec<ReplicaUrl>>,
-    #[serde(default)]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct KeysBody {
@@ -166,10 +169,10 @@ pub(crate) fn create_service(body: &Json) -> Result<Wished<CreateService>, Fault
         properties: wish.properties.unwrap_or_default(),
         models: image.models.unwrap_or_default(),
         entry: image.entry,
+        remote: wish.remote_replicas,
         settings,
         primary_key: keys.primary_key,
         secondary_key: keys.secondary_key,
-        remote: wish.remote_replicas,
         overwrite: wish.overwrite.unwrap_or(false),
     };
     Ok(Wished { wish, reference })
@@ -216,35 +219,19 @@ pub(crate) fn regenerate_key(body: &Json) -> Result<(KeyKind, Option<Secret>), F
 impl ImageRequest {
     /// Checks that script and snapshot come together.
     pub(crate) fn wish(self) -> Result<ImageWish, Fault> {
-        if self.environment.is_some() && self.environment_reference.is_some() {
-            return Err(Fault::bad_request(
-                "`environmentImageRequest` holds both `environment` and `environmentReference`; give one",
-            ));
-        }
-        let environment = self.environment.unwrap_or_default();
-        let variable = |name: &str| environment.environment_variables.get(name).cloned();
-        let script = self
-            .driver_program
-            .or_else(|| variable("AZUREML_ENTRY_SCRIPT"))
-            .filter(|script| !script.is_empty());
-        let source_directory = self
-            .source_directory
-            .or_else(|| variable("AZUREML_SOURCE_DIRECTORY"))
-            .filter(|folder| !folder.is_empty());
-        let snapshot = self
-            .assets
-            .unwrap_or_default()
-            .into_iter()
-            .find(|asset| asset.id == SNAPSHOT_ASSET);
+        self.check_environment()?;
+        let script = self.script();
+        let source_directory = self.folder();
+        let snapshot = self.snapshot()?;
         let entry = match (script, snapshot) {
             (None, None) => None,
-            (Some(script), Some(asset)) => Some(Entry {
+            (Some(script), Some(snapshot)) => Some(Entry {
                 script,
                 source_directory,
-                snapshot: asset.snapshot()?,
-                environment,
+                snapshot,
+                environment: self.environment.unwrap_or_default(),
                 runtime: self.runtime,
-                debug_port: self.debug_port,
+                debug_port: self.debug_port.filter(|port| *port != NO_DEBUGGER),
             }),
             (Some(script), None) => {
                 return Err(Fault::bad_request(format!(
@@ -262,6 +249,85 @@ impl ImageRequest {
             models: self.model_ids,
             reference: self.environment_reference,
         })
+    }
+
+    /// Reads the request as a change of the entry script that there is now: what
+    /// it does not say stays.
+    pub(crate) fn change(self, now: Option<&Entry>) -> Result<ImageWish, Fault> {
+        let (script, folder) = (self.script(), self.folder());
+        let snapshot = self.snapshot()?;
+        let is_about_script = script.is_some() || folder.is_some() || snapshot.is_some();
+        let is_about_environment = self.environment.is_some()
+            || self.environment_reference.is_some()
+            || self.runtime.is_some()
+            || self.debug_port.is_some();
+        let entry = match now {
+            None if is_about_script => return self.wish(),
+            None if is_about_environment => {
+                return Err(Fault::bad_request(
+                    "the service has no entry script that would need an environment, a runtime or a debugger; give `driverProgram` and `assets` too",
+                ));
+            }
+            Some(now) if is_about_script || is_about_environment => {
+                self.check_environment()?;
+                Some(Entry {
+                    // A whole new script says by its silence that it has no folder.
+                    source_directory: match (&script, &snapshot) {
+                        (Some(_), Some(_)) => folder,
+                        _ => folder.or_else(|| now.source_directory.clone()),
+                    },
+                    script: script.unwrap_or_else(|| now.script.clone()),
+                    snapshot: snapshot.unwrap_or_else(|| now.snapshot.clone()),
+                    environment: self.environment.unwrap_or_else(|| now.environment.clone()),
+                    runtime: self.runtime.or(now.runtime),
+                    debug_port: self
+                        .debug_port
+                        .or(now.debug_port)
+                        .filter(|port| *port != NO_DEBUGGER),
+                })
+            }
+            _ => None,
+        };
+        Ok(ImageWish {
+            entry,
+            models: self.model_ids,
+            reference: self.environment_reference,
+        })
+    }
+
+    fn check_environment(&self) -> Result<(), Fault> {
+        if self.environment.is_some() && self.environment_reference.is_some() {
+            return Err(Fault::bad_request(
+                "`environmentImageRequest` holds both `environment` and `environmentReference`; give one",
+            ));
+        }
+        Ok(())
+    }
+
+    fn script(&self) -> Option<String> {
+        self.said(self.driver_program.as_ref(), "AZUREML_ENTRY_SCRIPT")
+    }
+
+    fn folder(&self) -> Option<String> {
+        self.said(self.source_directory.as_ref(), "AZUREML_SOURCE_DIRECTORY")
+    }
+
+    /// A field, else the environment variable that the original puts it into.
+    fn said(&self, field: Option<&String>, variable: &str) -> Option<String> {
+        let variables = self
+            .environment
+            .as_ref()
+            .map(|environment| &environment.environment_variables);
+        field
+            .or_else(|| variables?.get(variable))
+            .filter(|text| !text.is_empty())
+            .cloned()
+    }
+
+    fn snapshot(&self) -> Result<Option<Snapshot>, Fault> {
+        let assets = self.assets.iter().flatten();
+        let mut snapshots = assets.filter(|asset| asset.id == SNAPSHOT_ASSET);
+        snapshots.next().map(Asset::snapshot).transpose()
     }
 }
 
