@@ -14,9 +14,9 @@ use lusk_contract::{Backend, SystemClock};
 use lusk_control::{Capacity, Control, Parts};
 use lusk_domain::WorkspaceName;
 use lusk_gateway::{
-    Doors, ScoringOptions,
+    Doors, ListenerOptions, ScoringOptions,
     admin::{AdminOptions, serve_admin},
-    serve_scoring,
+    raise_file_limit, serve_scoring,
 };
 use lusk_images::{ImagesOptions, LocalImages, RegistryAddress};
 use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
@@ -91,6 +91,7 @@ impl Node {
         let local = replica_host(&folder, outputs.clone())?;
         let router = Arc::new(Router::new());
         let stopping = CancellationToken::new();
+        let scoring_options = scoring_options(&options);
         let control = Control::start(Parts {
             records: Arc::new(store.clone()),
             blobs: Arc::new(store.blobs()),
@@ -102,7 +103,7 @@ impl Node {
             logs: Arc::new(LogFolder::new(&folder.logs())),
             clock: Arc::new(SystemClock),
             router: router.clone(),
-            doors: Arc::new(Doors::new(scoring_options(&options))),
+            doors: Arc::new(Doors::new(scoring_options.clone())),
             tmp: folder.tmp(),
             workspace: options.workspace.clone(),
             capacity: capacity(),
@@ -115,12 +116,13 @@ impl Node {
             workspace: options.workspace.clone(),
             scoring_address: scoring,
             blobs: Arc::new(store.blobs()),
+            books: Arc::clone(&scoring_options.books),
         };
         let doors = vec![
             tokio::spawn(serve_scoring(
                 scoring_listener,
                 router.clone(),
-                scoring_options(&options),
+                scoring_options,
                 stopping.clone(),
             )),
             tokio::spawn(serve_admin(
@@ -253,8 +255,12 @@ fn open_images(folder: &DataFolder, options: &NodeOptions) -> anyhow::Result<Loc
 }
 
 fn scoring_options(options: &NodeOptions) -> ScoringOptions {
+    let quarter = usize::try_from(capacity().bytes / 4).unwrap_or(usize::MAX);
     ScoringOptions {
+        listener: ListenerOptions::default().within_files(raise_file_limit()),
         max_body_bytes: options.max_body_bytes,
+        // A body that is allowed must fit at least while it is alone.
+        max_buffered_bytes: quarter.max(options.max_body_bytes),
         ..ScoringOptions::default()
     }
 }

@@ -1,21 +1,19 @@
 //! Reading request bodies within bounds of size, time and memory.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::EXPECT};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::problem::Problem;
+use crate::{
+    books::{Books, Share},
+    caller::Caller,
+    problem::Problem,
+};
 
 /// Largest first allocation for a body whose length the caller tells: what a caller
 /// claims but does not send costs no more than this.
@@ -28,49 +26,22 @@ pub(crate) struct BodyLimits {
     pub(crate) max_bytes: usize,
     /// Silence between two parts of a body.
     pub(crate) silence: Duration,
+    /// Bytes that must have come in each second after that, on average.
+    pub(crate) min_rate: u32,
     /// Bytes of all bodies under way.
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) max_buffered: usize,
+    /// Where those are counted.
+    pub(crate) books: Arc<Books>,
 }
 
-/// A number of bytes that many share. Nobody waits for it: who finds it used up is
-/// sent away, so that half-read bodies never wait for one another.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: usize,
-    used: AtomicUsize,
-}
-
-impl Budget {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            used: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// A share of a [`Budget`], given back on drop.
-#[derive(Debug)]
-struct Share {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
-        let limit = self.budget.limit;
-        let within = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
-        match self.budget.used.fetch_update(Relaxed, Relaxed, within) {
-            Ok(_) => self.bytes += bytes,
-            Err(_) => return Err(Problem::buffers_full(limit)),
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Relaxed);
+impl BodyLimits {
+    /// When the next part of a body must have come, of which so many bytes have come
+    /// since it was `begun`.
+    fn deadline(&self, begun: Instant, now: Instant, bytes: usize) -> Instant {
+        let earned = bytes as f64 / f64::from(self.min_rate.max(1));
+        let earned = Duration::try_from_secs_f64(earned).unwrap_or(Duration::MAX);
+        let whole = begun.checked_add(self.silence.saturating_add(earned));
+        whole.unwrap_or(now + self.silence).min(now + self.silence)
     }
 }
 
@@ -99,20 +70,23 @@ impl Upload {
 
     /// Reads it whole. A body that tells that it is too long is refused unread.
     pub(crate) async fn read(&mut self, limits: &BodyLimits) -> Result<Held, Problem> {
-        let mut share = Share {
-            budget: Arc::clone(&limits.budget),
-            bytes: 0,
-        };
+        let mut share = limits.books.share(limits.max_buffered);
         let told = self.body.size_hint().exact();
         if told.is_some_and(|told| told > limits.max_bytes as u64) {
             return Err(Problem::body_too_large(told, limits.max_bytes));
         }
+        if !share.has_room_for(told.unwrap_or_default()) {
+            return Err(Problem::buffers_full(limits.max_buffered));
+        }
+        let begun = Instant::now();
         let mut parts = Parts::default();
-        while let Some(part) = self.part(limits.silence).await? {
-            if part.len() > limits.max_bytes - share.bytes {
+        while let Some(part) = self.timely(limits, begun, share.bytes()).await? {
+            if part.len() > limits.max_bytes - share.bytes() {
                 return Err(Problem::body_too_large(None, limits.max_bytes));
             }
-            share.grow(part.len())?;
+            if !share.grow(part.len()) {
+                return Err(Problem::buffers_full(limits.max_buffered));
+            }
             parts.push(part, told);
         }
         Ok(Held {
@@ -121,14 +95,30 @@ impl Upload {
         })
     }
 
+    /// The next part, in time.
+    async fn timely(
+        &mut self,
+        limits: &BodyLimits,
+        begun: Instant,
+        bytes: usize,
+    ) -> Result<Option<Bytes>, Problem> {
+        if self.body.is_end_stream() {
+            return Ok(None);
+        }
+        let deadline = limits.deadline(begun, Instant::now(), bytes);
+        match timeout_at(deadline, self.part()).await {
+            Ok(part) => part,
+            Err(_) => Err(Problem::body_slow(limits.silence, limits.min_rate)),
+        }
+    }
+
     /// The next part; none at the end.
-    async fn part(&mut self, silence: Duration) -> Result<Option<Bytes>, Problem> {
+    async fn part(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.body.is_end_stream() {
-            let frame = match timeout(silence, self.body.frame()).await {
-                Err(_) => return Err(Problem::body_silent(silence)),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(Problem::body_broken()),
-                Ok(Some(Ok(frame))) => frame,
+            let frame = match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(Problem::body_broken()),
+                Some(Ok(frame)) => frame,
             };
             // Trailers are of no use to a script.
             if let Ok(part) = frame.into_data() {
@@ -141,14 +131,16 @@ impl Upload {
     /// Throws away what is still to come, so that a caller who sends all of it before it
     /// looks finds the answer and not a broken connection. Ends at the limits of a body
     /// that is read; then the connection closes.
-    pub(crate) fn discard(mut self, limits: &BodyLimits) {
+    pub(crate) fn discard(mut self, limits: &BodyLimits, caller: &Arc<Caller>) {
         // Reading on would be taken for the leave to send.
         if self.asks_first || self.body.is_end_stream() {
             return;
         }
         let (mut left, silence) = (limits.max_bytes, limits.silence);
+        let under = caller.discarding();
         tokio::spawn(timeout(silence, async move {
-            while let Ok(Some(part)) = self.part(silence).await {
+            let _under = under;
+            while let Ok(Some(part)) = self.part().await {
                 match left.checked_sub(part.len()) {
                     Some(rest) => left = rest,
                     None => return,
@@ -185,5 +177,34 @@ impl Parts {
             true => self.lone,
             false => self.joined.freeze(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_keep_coming_and_come_fast_enough() {
+        let silence = Duration::from_secs(30);
+        let limits = BodyLimits {
+            max_bytes: 1_000_000,
+            silence,
+            min_rate: 1000,
+            max_buffered: 1_000_000,
+            books: Arc::default(),
+        };
+        let begun = Instant::now();
+        let left = |after: u64, bytes| {
+            let now = begun + Duration::from_secs(after);
+            let deadline = limits.deadline(begun, now, bytes);
+            deadline.saturating_duration_since(now).as_secs()
+        };
+        assert_eq!(left(0, 0), 30, "no byte is owed at once");
+        assert_eq!(left(10, 0), 20, "nothing in 30 s is too slow");
+        assert_eq!(left(10, 5_000), 25, "5,000 bytes buy 5 s");
+        assert_eq!(left(100, 1_000_000), 30, "never more than the silence");
+        assert_eq!(left(100, 60_000), 0, "too slow by now");
+        assert_eq!(left(100, usize::MAX), 30);
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Uri,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-        TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
 };
 use uuid::Uuid;
@@ -65,6 +65,11 @@ impl Ids {
         }
     }
 
+    /// Ids for an answer to what was no request.
+    pub(crate) fn fresh() -> Self {
+        Self::of(&HeaderMap::new())
+    }
+
     /// The id header that is over [`MAX_ID_LENGTH`].
     pub(crate) fn too_long(&self) -> Option<&HeaderName> {
         self.too_long.as_ref()
@@ -121,6 +126,28 @@ pub(crate) fn for_script(mut headers: HeaderMap) -> HeaderMap {
     headers.remove(EXPECT);
     remove_hop_by_hop(&mut headers);
     headers
+}
+
+/// Makes headers of HTTP/2 what the same request would have brought with HTTP/1.1: the
+/// name of the host, and one line of cookies.
+pub(crate) fn as_of_http1(headers: &mut HeaderMap, uri: &Uri) {
+    if let Some(authority) = uri.authority()
+        && !headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(HOST, host);
+    }
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(_)) = (cookies.next(), cookies.next()) {
+        let mut line = first.as_bytes().to_vec();
+        for more in headers.get_all(COOKIE).iter().skip(1) {
+            line.extend_from_slice(b"; ");
+            line.extend_from_slice(more.as_bytes());
+        }
+        if let Ok(line) = HeaderValue::from_bytes(&line) {
+            headers.insert(COOKIE, line);
+        }
+    }
 }
 
 /// Takes out of a script's headers what this door says itself.

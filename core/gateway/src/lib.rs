@@ -11,6 +11,9 @@
 pub mod admin;
 mod auth;
 mod body;
+mod books;
+mod caller;
+mod connection;
 mod cors;
 mod headers;
 mod listener;
@@ -24,6 +27,7 @@ mod swagger;
 #[cfg(test)]
 mod testing;
 
-pub use listener::ListenerOptions;
+pub use books::Books;
+pub use listener::{ListenerOptions, raise_file_limit};
 pub use local::Doors;
 pub use score::{ScoringOptions, serve_scoring};

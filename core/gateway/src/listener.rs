@@ -1,14 +1,13 @@
 //! Listening: connections within bounds, and an end that loses no answer.
 
-use std::{convert::Infallible, error::Error, io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -16,7 +15,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::stall::StallGuard;
+use crate::{
+    books::{Books, Place, Refusal},
+    caller::Caller,
+    connection,
+};
 
 /// Largest headers of a request, in bytes; over it the answer is 431.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -24,20 +27,30 @@ pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Most that is read of a request before its headers must be complete. Larger than
 /// [`MAX_HEADER_BYTES`], so that headers somewhat over it get our own answer with a
 /// message; beyond this, hyper answers 431 without one.
-const MAX_READ_BUFFER: usize = MAX_HEADER_BYTES + 32 * 1024;
+pub(crate) const MAX_READ_BUFFER: usize = MAX_HEADER_BYTES + 32 * 1024;
 
 /// Rest after the system refused a connection (out of file handles, as a rule), so that
 /// the loop does not spin on it.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
+/// Callers over the bound that are told so at a time; more are closed without a word.
+const MAX_DISMISSALS: usize = 128;
+
 /// Bounds of a door's connections.
 #[derive(Debug, Clone)]
 pub struct ListenerOptions {
-    /// Connections at a time; more are closed at once.
+    /// Connections at a time, those of all doors with the same books together; more are
+    /// answered 503 and closed.
     pub max_connections: usize,
     /// Time for the headers of a request to be complete, from the moment that the
-    /// connection is ready for it: the bound of slow callers and of idle connections.
+    /// connection is ready for it: the bound of slow callers.
     pub header_timeout: Duration,
+    /// Time that a connection may be idle between requests. Under HTTP/2, one to two of
+    /// it.
+    pub idle_timeout: Duration,
+    /// Time after which an idle connection gives up its buffers and waits without; one
+    /// to two of it.
+    pub park_after: Duration,
     /// Time that an answer may wait for its caller to take some of it.
     pub write_timeout: Duration,
     /// Time for requests under way to end after the door was told to close.
@@ -45,16 +58,46 @@ pub struct ListenerOptions {
 }
 
 impl Default for ListenerOptions {
-    /// 10,240 connections, 30 s for headers, 30 s for a caller who does not read, 30 s
-    /// of grace.
+    /// 10,240 connections, 30 s for headers, 60 s idle, parked after 1 s, 30 s for a
+    /// caller who does not read, 30 s of grace.
     fn default() -> Self {
         Self {
             max_connections: 10_240,
             header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            park_after: Duration::from_secs(1),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
         }
     }
+}
+
+impl ListenerOptions {
+    /// No more connections than a process with so many files can hold, a quarter of them
+    /// left to everything else.
+    #[must_use]
+    pub fn within_files(mut self, files: usize) -> Self {
+        self.max_connections = self.max_connections.min(files - files / 4).max(1);
+        self
+    }
+}
+
+/// Lets the process open as many files as the system allows it, for every connection is
+/// one, and says how many those are.
+pub fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit.clone()
+    };
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::debug!(%error, "cannot raise the limit of open files");
+            limit.current
+        }
+    };
+    limit.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
 }
 
 /// Answers requests of one door.
@@ -66,7 +109,14 @@ pub(crate) trait Answer: Send + Sync + 'static {
     fn answer(
         &self,
         request: Request<Incoming>,
+        caller: &Arc<Caller>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The bytes of an answer of HTTP/1 to what never became a request, and counts it;
+    /// none where the door has no words for it.
+    fn refuse(&self, _: Refusal) -> Option<Bytes> {
+        None
+    }
 }
 
 /// Connections of a door that listens no more.
@@ -95,26 +145,43 @@ pub(crate) async fn accept<A: Answer>(
     listener: TcpListener,
     door: Arc<A>,
     options: &ListenerOptions,
+    books: &Arc<Books>,
     shutdown: CancellationToken,
 ) -> io::Result<Rest> {
     listener.local_addr()?;
+    let options = Arc::new(options.clone());
     let mut connections = JoinSet::new();
+    // What is left of them when the door closes is cut off.
+    let mut dismissals = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(_) = dismissals.join_next(), if !dismissals.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) if connections.len() >= options.max_connections => {
-                drop(stream);
-                tracing::debug!(%peer, "connection refused, too many are open");
-            }
-            Ok((stream, _)) => {
-                let (door, options) = (Arc::clone(&door), options.clone());
-                connections.spawn(serve(stream, door, options, shutdown.clone()));
-            }
+            Ok((stream, peer)) => match books.enter(options.max_connections) {
+                Some(place) => {
+                    let settings = connection::Settings {
+                        door: Arc::clone(&door),
+                        options: Arc::clone(&options),
+                        books: Arc::clone(books),
+                        shutdown: shutdown.child_token(),
+                    };
+                    connections.spawn(serve(stream, settings, place));
+                }
+                None => {
+                    tracing::debug!(%peer, "connection refused, too many are open");
+                    if let Some(words) = door.refuse(Refusal::ConnectionsFull)
+                        && dismissals.len() < MAX_DISMISSALS
+                    {
+                        let caller = Caller::new(stream);
+                        dismissals.spawn(async move { caller.dismiss(&words).await });
+                    }
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(PAUSE_AFTER_REFUSAL).await;
@@ -127,37 +194,32 @@ pub(crate) async fn accept<A: Answer>(
     })
 }
 
-async fn serve<A: Answer>(
-    stream: TcpStream,
-    door: Arc<A>,
-    options: ListenerOptions,
-    shutdown: CancellationToken,
-) {
+async fn serve<A: Answer>(stream: TcpStream, settings: connection::Settings<A>, place: Place) {
     // Small answers must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let stream = StallGuard::new(stream, options.write_timeout);
-    let service = service_fn(|request| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(request).await) }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.header_timeout)
-            .max_buf_size(MAX_READ_BUFFER)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    connection::serve(stream, settings).await;
+    drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_to_everything_else() {
+        let usual = ListenerOptions::default().max_connections;
+        for (files, connections) in [(1024, 768), (20_000, usual), (usize::MAX, usual), (0, 1)] {
+            let bounded = ListenerOptions::default().within_files(files);
+            assert_eq!(bounded.max_connections, connections, "{files}");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
+    }
+
+    #[test]
+    fn the_limit_of_files_can_be_raised_as_far_as_allowed() {
+        let files = raise_file_limit();
+        assert!(files > 0);
+        assert_eq!(raise_file_limit(), files);
     }
 }

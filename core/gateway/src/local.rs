@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::BodyLimits,
-    listener,
+    listener::{self, ListenerOptions},
     paths::{self, Target},
     score::{Door, ScoringOptions},
 };
@@ -91,12 +91,14 @@ impl LocalDoors for Doors {
         let door = OneService {
             route: Arc::clone(&opened.route),
             limits: self.limits.clone(),
+            listener: self.options.listener.clone(),
         };
         lock(&self.open).insert(address.port(), tenant.clone());
-        let (options, open) = (self.options.listener.clone(), Arc::clone(&self.open));
+        let (options, open) = (self.options.clone(), Arc::clone(&self.open));
         tokio::spawn(async move {
             let stop = tenant.stop.clone();
-            let rest = listener::accept(listener, Arc::new(door), &options, stop).await;
+            let (bounds, books) = (&options.listener, &options.books);
+            let rest = listener::accept(listener, Arc::new(door), bounds, books, stop).await;
             lock(&open).remove(&address.port());
             tenant.closed.cancel();
             match rest {
@@ -157,10 +159,15 @@ impl Drop for Opened {
 struct OneService {
     route: Arc<ArcSwap<Route>>,
     limits: BodyLimits,
+    listener: ListenerOptions,
 }
 
 impl Door for OneService {
     const NEEDS_KEY: bool = false;
+
+    fn listener(&self) -> &ListenerOptions {
+        &self.listener
+    }
 
     fn limits(&self) -> &BodyLimits {
         &self.limits

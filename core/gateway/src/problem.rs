@@ -18,7 +18,10 @@ use lusk_domain::{Failure, FailureCode, ServiceName};
 use lusk_router::RouteError;
 use serde_json::json;
 
-use crate::headers::add_function_failed;
+use crate::{
+    books::{Books, Refusal},
+    headers::{Ids, add_function_failed},
+};
 
 /// An answer of a scoring door.
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -30,6 +33,7 @@ pub(crate) struct Problem {
     message: String,
     header: Option<(HeaderName, &'static str)>,
     function_failed: bool,
+    refusal: Option<Refusal>,
 }
 
 impl Problem {
@@ -39,6 +43,15 @@ impl Problem {
             message: message.into(),
             header: None,
             function_failed: false,
+            refusal: None,
+        }
+    }
+
+    /// Of a request that never comes to a service.
+    fn refused(refusal: Refusal, message: impl Into<String>) -> Self {
+        Self {
+            refusal: Some(refusal),
+            ..Self::new(refusal.status(), message)
         }
     }
 
@@ -59,31 +72,31 @@ impl Problem {
     /// Nothing is at this path. The same words for a path that never leads anywhere and
     /// for a service that is not there, without a name.
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "nothing is at this path")
+        Self::refused(Refusal::NotFound, "nothing is at this path")
     }
 
     /// The path is known, the method is not for it.
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("this path takes {allowed}");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, allowed)
+        Self::refused(Refusal::Method, message).with(ALLOW, allowed)
     }
 
     /// No key, or a wrong one.
     pub(crate) fn unauthorized() -> Self {
         let message = "a valid key is needed: `Authorization: Bearer <key>`";
-        Self::new(StatusCode::UNAUTHORIZED, message).with(WWW_AUTHENTICATE, "Bearer")
+        Self::refused(Refusal::Unauthorized, message).with(WWW_AUTHENTICATE, "Bearer")
     }
 
     /// An id of the request is over 100 characters.
     pub(crate) fn id_too_long(name: &HeaderName) -> Self {
         let message = format!("the header `{name}` is longer than 100 characters");
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        Self::refused(Refusal::IdTooLong, message)
     }
 
     /// All headers together are too large.
     pub(crate) fn headers_too_large(size: usize, limit: usize) -> Self {
         let message = format!("the headers are {size} bytes, at most {limit} are taken");
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        Self::refused(Refusal::HeadersTooLarge, message)
     }
 
     /// The body is too large; `size` when the request told it.
@@ -92,19 +105,22 @@ impl Problem {
             Some(size) => format!("the body is {size} bytes, at most {limit} are taken"),
             None => format!("the body is larger than {limit} bytes, the most that is taken"),
         };
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        Self::refused(Refusal::BodyTooLarge, message)
     }
 
-    /// The body stopped before its end.
-    pub(crate) fn body_silent(limit: Duration) -> Self {
-        let message = format!("no byte of the body came for {}", Millis(limit));
-        Self::new(StatusCode::REQUEST_TIMEOUT, message).with(CONNECTION, "close")
+    /// The body stopped before its end, or nearly so.
+    pub(crate) fn body_slow(silence: Duration, min_rate: u32) -> Self {
+        let message = format!(
+            "the body came too slowly: after {} without a byte, or with less than {min_rate} bytes a second, it is given up",
+            Millis(silence)
+        );
+        Self::refused(Refusal::BodySlow, message).with(CONNECTION, "close")
     }
 
     /// The body breaks the rules of HTTP.
     pub(crate) fn body_broken() -> Self {
         let message = "the body ended early or is not what its headers say";
-        Self::new(StatusCode::BAD_REQUEST, message).with(CONNECTION, "close")
+        Self::refused(Refusal::BodyBroken, message).with(CONNECTION, "close")
     }
 
     /// Too many bytes of bodies wait at once.
@@ -112,7 +128,7 @@ impl Problem {
         let message = format!(
             "request bodies under way would take more than {limit} bytes of memory; try again later"
         );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message).try_later()
+        Self::refused(Refusal::BuffersFull, message).try_later()
     }
 
     /// A swagger version that does not exist.
@@ -206,19 +222,71 @@ impl Problem {
         }
     }
 
+    /// What never became a request that hyper or a door could look at; `limit` in the
+    /// unit of the refusal.
+    pub(crate) fn unreadable(refusal: Refusal, limit: usize) -> Self {
+        let message = match refusal {
+            Refusal::HeadersTooLarge => format!(
+                "the headers are more than 100, or larger than the {limit} bytes that are taken"
+            ),
+            Refusal::UriTooLong => format!("the path is longer than {limit} bytes"),
+            Refusal::HeadersSlow => {
+                format!("the headers were not complete within {limit} ms")
+            }
+            Refusal::ConnectionsFull => format!(
+                "this node has {limit} connections open, the most it takes; try again later"
+            ),
+            _ => "this is no request of HTTP/1.0, HTTP/1.1 or HTTP/2".to_owned(),
+        };
+        Self::refused(refusal, message).with(CONNECTION, "close")
+    }
+
+    /// Counts it in the books, where it is one that no service counts.
+    pub(crate) fn counted(self, books: &Books) -> Self {
+        if let Some(refusal) = self.refusal {
+            books.refuse(refusal);
+        }
+        self
+    }
+
     /// The answer that says it.
     pub(crate) fn into_reply(self) -> Reply {
+        self.into_response().map(Full::new)
+    }
+
+    fn into_response(self) -> Response<Bytes> {
         let body = json!({ "message": self.message }).to_string();
-        let mut reply = Response::new(Full::new(Bytes::from(body)));
+        let mut reply = Response::new(Bytes::from(body));
         *reply.status_mut() = self.status;
         let headers = reply.headers_mut();
         if let Some((name, value)) = self.header {
             headers.insert(name, HeaderValue::from_static(value));
         }
+        if self.refusal == Some(Refusal::ConnectionsFull) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json);
         add_function_failed(headers, self.function_failed);
         reply
+    }
+
+    /// The answer as HTTP/1.1 puts it on the wire, for where there is no request that
+    /// hyper could answer.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        let mut reply = self.into_response();
+        Ids::fresh().add_to(reply.headers_mut());
+        let mut bytes = format!("HTTP/1.1 {}\r\n", reply.status()).into_bytes();
+        for (name, value) in reply.headers() {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let body = reply.body();
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        bytes.extend_from_slice(body);
+        bytes.into()
     }
 }
 

@@ -4,7 +4,9 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderValue, Method, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts,
+};
 use http_body_util::Full;
 use hyper::{Request, body::Incoming};
 use lusk_contract::{ScoreRequest, ScriptKind};
@@ -14,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth,
-    body::{BodyLimits, Budget, Upload},
+    body::{BodyLimits, Upload},
+    books::{Books, Refusal},
+    caller::Caller,
     cors::{self, Cors},
     headers::{self, Ids},
     listener::{self, Answer, ListenerOptions, MAX_HEADER_BYTES},
@@ -34,17 +38,25 @@ pub struct ScoringOptions {
     pub max_buffered_bytes: usize,
     /// Silence in the middle of a body after which the answer is 408.
     pub body_timeout: Duration,
+    /// Bytes that must come in a second, on average, once `body_timeout` has passed;
+    /// with less the answer is 408.
+    pub min_body_rate: u32,
+    /// Where connections, bytes and refusals are counted. Doors whose options are clones
+    /// of one another share them, and so the bounds on connections and bytes.
+    pub books: Arc<Books>,
 }
 
 impl Default for ScoringOptions {
     /// Bodies of 100 MB (10^6 bytes each, as all sizes of the original's service are
-    /// counted here), 512 MiB of them at a time, 30 s of silence.
+    /// counted here), 512 MiB of them at a time, 30 s of silence, 1 KiB a second.
     fn default() -> Self {
         Self {
             listener: ListenerOptions::default(),
             max_body_bytes: 100 * 1_000 * 1_000,
             max_buffered_bytes: 512 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            min_body_rate: 1024,
+            books: Arc::default(),
         }
     }
 }
@@ -54,7 +66,9 @@ impl ScoringOptions {
         BodyLimits {
             max_bytes: self.max_body_bytes,
             silence: self.body_timeout,
-            budget: Arc::new(Budget::new(self.max_buffered_bytes)),
+            min_rate: self.min_body_rate,
+            max_buffered: self.max_buffered_bytes,
+            books: Arc::clone(&self.books),
         }
     }
 }
@@ -72,8 +86,10 @@ pub async fn serve_scoring(
     let door = Arc::new(ScoringDoor {
         router,
         limits: options.body_limits(),
+        listener: options.listener.clone(),
     });
-    let rest = listener::accept(listener, door, &options.listener, shutdown).await?;
+    let rest = listener::accept(listener, door, &options.listener, &options.books, shutdown);
+    let rest = rest.await?;
     rest.end().await;
     Ok(())
 }
@@ -81,10 +97,15 @@ pub async fn serve_scoring(
 struct ScoringDoor {
     router: Arc<Router>,
     limits: BodyLimits,
+    listener: ListenerOptions,
 }
 
 impl Door for ScoringDoor {
     const NEEDS_KEY: bool = true;
+
+    fn listener(&self) -> &ListenerOptions {
+        &self.listener
+    }
 
     fn limits(&self) -> &BodyLimits {
         &self.limits
@@ -104,6 +125,9 @@ pub(crate) trait Door: Send + Sync + 'static {
     /// Whether callers must have a key, where the service asks for one.
     const NEEDS_KEY: bool;
 
+    /// Bounds of connections.
+    fn listener(&self) -> &ListenerOptions;
+
     /// Bounds of bodies.
     fn limits(&self) -> &BodyLimits;
 
@@ -119,7 +143,7 @@ impl<D: Door> Answer for D {
 
     /// What every answer has in common: ids, a bound of the headers, an answer even
     /// when something panics, and an end for a body that nobody read.
-    async fn answer(&self, request: Request<Incoming>) -> Reply {
+    async fn answer(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Reply {
         let (parts, body) = request.into_parts();
         let ids = Ids::of(&parts.headers);
         let mut upload = Upload::new(body, &parts.headers);
@@ -128,21 +152,35 @@ impl<D: Door> Answer for D {
             tracing::error!(request = ?ids.request(), "a panic while a request was answered");
             Problem::internal().into_reply()
         });
-        upload.discard(self.limits());
+        upload.discard(self.limits(), caller);
         ids.add_to(reply.headers_mut());
         reply
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Option<Bytes> {
+        let listener = self.listener();
+        let limit = match refusal {
+            Refusal::ConnectionsFull => listener.max_connections,
+            Refusal::HeadersSlow => listener.header_timeout.as_millis().try_into().ok()?,
+            _ => MAX_HEADER_BYTES,
+        };
+        let problem = Problem::unreadable(refusal, limit);
+        Some(problem.counted(&self.limits().books).into_bytes())
     }
 }
 
 async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) -> Reply {
+    let refuse = |problem: Problem| problem.counted(&door.limits().books).into_reply();
     let size = headers::size(&parts.headers);
     if size > MAX_HEADER_BYTES {
-        return Problem::headers_too_large(size, MAX_HEADER_BYTES).into_reply();
+        return refuse(Problem::headers_too_large(size, MAX_HEADER_BYTES));
     }
     let uri = parts.uri.clone();
     let (name, prefix, resource) = match door.target(uri.path()) {
-        None => return Problem::not_found().into_reply(),
-        Some(Target::RouterHealth) => return router_health(&parts.method),
+        None => return refuse(Problem::not_found()),
+        Some(Target::RouterHealth) => {
+            return router_health(&parts.method).unwrap_or_else(refuse);
+        }
         Some(Target::Service {
             name,
             prefix,
@@ -150,7 +188,7 @@ async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) 
         }) => (name, prefix, resource),
     };
     let Some(route) = door.route(name) else {
-        return Problem::not_found().into_reply();
+        return refuse(Problem::not_found());
     };
     let request = ServiceRequest {
         door,
@@ -162,11 +200,11 @@ async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) 
     request.reply(route, parts, upload).await
 }
 
-fn router_health(method: &Method) -> Reply {
+fn router_health(method: &Method) -> Result<Reply, Problem> {
     if method == Method::GET || method == Method::HEAD {
-        return text(StatusCode::OK, "Healthy");
+        return Ok(text(StatusCode::OK, "Healthy"));
     }
-    Problem::method_not_allowed("GET, HEAD").into_reply()
+    Err(Problem::method_not_allowed("GET, HEAD"))
 }
 
 /// A request that has found its service.
@@ -184,7 +222,7 @@ impl<D: Door> ServiceRequest<'_, D> {
         let cors = Cors::of(origins, &parts.method, &parts.headers);
         let mut reply = match self.answer(route, parts, upload).await {
             Ok(reply) => reply,
-            Err(problem) => problem.into_reply(),
+            Err(problem) => problem.counted(&self.door.limits().books).into_reply(),
         };
         cors.add_to(reply.headers_mut());
         reply
@@ -253,7 +291,10 @@ impl<D: Door> ServiceRequest<'_, D> {
     }
 }
 
-fn score_request(parts: Parts, body: Bytes) -> ScoreRequest {
+fn score_request(mut parts: Parts, body: Bytes) -> ScoreRequest {
+    if parts.version == Version::HTTP_2 {
+        headers::as_of_http1(&mut parts.headers, &parts.uri);
+    }
     ScoreRequest {
         method: parts.method,
         target: match parts.uri.query() {

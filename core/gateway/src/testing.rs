@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{ScoringOptions, serve_scoring};
+use crate::{Books, ScoringOptions, serve_scoring};
 
 /// The key of every service in these tests.
 pub(crate) const KEY: &str = "the-first-key";
@@ -201,6 +201,7 @@ pub(crate) fn route_that(behaviour: Behaviour) -> Arc<Route> {
 /// A scoring door on a free port.
 pub(crate) struct Node {
     pub(crate) router: Arc<Router>,
+    pub(crate) books: Arc<Books>,
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: CancellationToken,
     pub(crate) served: JoinHandle<std::io::Result<()>>,
@@ -219,9 +220,11 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
+        let books = Arc::clone(&options.books);
         let served = serve_scoring(listener, Arc::clone(&router), options, shutdown.clone());
         Self {
             router,
+            books,
             address,
             shutdown,
             served: tokio::spawn(served),
@@ -315,10 +318,15 @@ impl Client {
         within(written).await.expect("the other side reads");
     }
 
-    /// Sends; false when the other side closes instead of answering.
-    pub(crate) async fn try_ask(&mut self, request: &str) -> bool {
-        let sent = self.stream.write_all(request.as_bytes()).await;
-        sent.is_ok() && self.more().await
+    /// Goes without a word of farewell.
+    pub(crate) fn vanish(self) {
+        let at_once = Some(Duration::ZERO);
+        rustix::net::sockopt::set_socket_linger(&self.stream, at_once).expect("set");
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn end_sending(&mut self) {
+        within(self.stream.shutdown()).await.expect("shut down");
     }
 
     /// The next answer; `100 Continue` counts as one.

@@ -10,6 +10,7 @@ use http::header;
 use lusk_router::{Counters, LATENCY_BOUNDS, Route, RouteStatus};
 
 use super::Shared;
+use crate::Books;
 
 /// Classes of [`Counters::by_class`].
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -26,7 +27,8 @@ pub(crate) async fn page(State(admin): Shared) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     );
-    ([content_type], render(&routes)).into_response()
+    let page = render(&routes, &admin.options.books);
+    ([content_type], page).into_response()
 }
 
 fn name(route: &Route) -> String {
@@ -97,10 +99,52 @@ const FAMILIES: [Family; 9] = [
     ),
 ];
 
-fn render(routes: &Statuses) -> String {
+fn render(routes: &Statuses, books: &Books) -> String {
     let mut page = String::new();
-    write_page(&mut page, routes).expect("writing to a String does not fail");
+    write_page(&mut page, routes)
+        .and_then(|()| write_doors(&mut page, books))
+        .expect("writing to a String does not fail");
     page
+}
+
+/// What the scoring doors count, whatever the service.
+fn write_doors(page: &mut String, books: &Books) -> std::fmt::Result {
+    let gauges = [
+        (
+            "lusk_connections_open",
+            "Connections of the scoring doors.",
+            books.open_connections(),
+        ),
+        (
+            "lusk_connections_idle",
+            "Open connections that have been idle for a while.",
+            books.idle_connections(),
+        ),
+        (
+            "lusk_request_bytes_buffered",
+            "Bytes of request bodies in memory.",
+            books.buffered_bytes(),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        head(page, name, "gauge", help)?;
+        writeln!(page, "{name} {value}")?;
+    }
+    let name = "lusk_refused_requests_total";
+    head(
+        page,
+        name,
+        "counter",
+        "Requests that were refused before a service saw them.",
+    )?;
+    for (refusal, count) in books.refused() {
+        let (code, reason) = (refusal.status().as_u16(), refusal.reason());
+        writeln!(
+            page,
+            "{name}{{code=\"{code}\",reason=\"{reason}\"}} {count}"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
@@ -159,7 +203,8 @@ fn histogram(page: &mut String, service: &str, counters: &Counters) -> std::fmt:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::books::Refusal;
+    use std::{sync::Arc, time::Duration};
 
     #[test]
     fn the_page_counts_by_service_and_its_histogram_sums_up() {
@@ -176,7 +221,12 @@ mod tests {
             counters,
             ..RouteStatus::default()
         };
-        let page = render(&[("digits".to_owned(), status)]);
+        let books = Arc::new(Books::default());
+        books.refuse(Refusal::BuffersFull);
+        let _place = books.enter(10);
+        let mut share = books.share(100);
+        assert!(share.grow(7));
+        let page = render(&[("digits".to_owned(), status)], &books);
         for line in [
             "# TYPE lusk_replicas_ready gauge",
             "lusk_replicas_ready{service=\"digits\"} 2",
@@ -187,6 +237,11 @@ mod tests {
             "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"+Inf\"} 6",
             "lusk_request_duration_seconds_sum{service=\"digits\"} 1.5",
             "lusk_request_duration_seconds_count{service=\"digits\"} 6",
+            "lusk_connections_open 1",
+            "lusk_connections_idle 0",
+            "lusk_request_bytes_buffered 7",
+            "lusk_refused_requests_total{code=\"503\",reason=\"buffers_full\"} 1",
+            "lusk_refused_requests_total{code=\"401\",reason=\"unauthorized\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Admin, AdminOptions, Routes, app, fault::Fault};
-use crate::listener::{self, Answer, ListenerOptions};
+use crate::{
+    caller::Caller,
+    listener::{self, Answer, ListenerOptions},
+};
 
 /// Serves the admin door until `shutdown`, then lets requests under way end.
 ///
@@ -34,7 +37,8 @@ pub async fn serve_admin(
         stopping: shutdown.clone(),
     });
     let door = Arc::new(AdminDoor(TowerToHyperService::new(app(admin))));
-    let rest = listener::accept(listener, door, &ListenerOptions::default(), shutdown).await?;
+    let (options, books) = (ListenerOptions::default(), Arc::default());
+    let rest = listener::accept(listener, door, &options, &books, shutdown).await?;
     rest.end().await;
     Ok(())
 }
@@ -45,7 +49,7 @@ impl Answer for AdminDoor {
     type Body = Body;
 
     /// An answer even when something panics.
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, request: Request<Incoming>, _: &Arc<Caller>) -> Response {
         let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind().await;
         match answer {
             Ok(Ok(response)) => response,

@@ -26,6 +26,7 @@ pub(crate) fn options() -> AdminOptions {
         workspace: "local".parse().unwrap(),
         scoring_address: "127.0.0.1:8080".parse().unwrap(),
         blobs: Arc::new(MemoryBlobs::default()),
+        books: Arc::default(),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::testing::{
 const SHORT: Duration = Duration::from_millis(50);
 
 mod errors;
+mod http2;
+mod idle;
 mod limits;
 mod lives;
 

@@ -154,3 +154,85 @@ async fn what_does_not_end_in_time_is_cut_off() {
     assert!(client.is_closed().await);
     assert_eq!(replica.interrupted(), 1);
 }
+
+#[tokio::test]
+async fn a_caller_who_ends_sending_gets_the_answer() {
+    let replica = Fake::new(Behaviour::Wait);
+    let node = Node::serving(route_to(info(), &replica)).await;
+    let mut client = node.connect().await;
+    client.send(request("POST", SCORE, &[BEARER], "x")).await;
+    until(|| replica.begun() == 1).await;
+    client.end_sending().await;
+    if cfg!(target_os = "linux") {
+        // By this the door finds out that somebody is still there.
+        assert_eq!(client.answer().await.status, 100);
+    }
+    replica.go_on.notify_one();
+    assert_eq!(client.answer().await.status, 200);
+    assert!(client.is_closed().await);
+    assert_eq!(replica.interrupted(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_all_and_ends_gets_all_answers() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    let all: String = (0..3)
+        .map(|number| request("POST", SCORE, &[BEARER], &format!("body {number}")))
+        .collect();
+    client.send(all).await;
+    client.end_sending().await;
+    for number in 0..3 {
+        let mut answer = client.answer().await;
+        while answer.status == 100 {
+            answer = client.answer().await;
+        }
+        assert_eq!(answer.json()["body"], format!("body {number}"));
+    }
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_caller_who_ends_sending_and_then_goes_interrupts_the_script() {
+    let replica = Fake::new(Behaviour::Wait);
+    let node = Node::serving(route_to(info(), &replica)).await;
+    let mut client = node.connect().await;
+    client.send(request("POST", SCORE, &[BEARER], "x")).await;
+    until(|| replica.begun() == 1).await;
+    client.end_sending().await;
+    if cfg!(target_os = "linux") {
+        assert_eq!(client.answer().await.status, 100);
+    }
+    assert_eq!(replica.interrupted(), 0);
+    // It has said all and is silent: who goes with an answer unread tells so by a reset,
+    // and any other is told of by the next word that it is sent.
+    client.vanish();
+    until(|| replica.interrupted() == 1).await;
+}
+
+#[tokio::test]
+async fn a_caller_of_http10_who_ends_sending_is_taken_for_gone() {
+    let replica = Fake::new(Behaviour::Wait);
+    let node = Node::serving(route_to(info(), &replica)).await;
+    let mut client = node.connect().await;
+    let old = request("POST", SCORE, &[BEARER], "x").replace("HTTP/1.1", "HTTP/1.0");
+    client.send(old).await;
+    until(|| replica.begun() == 1).await;
+    client.end_sending().await;
+    until(|| replica.interrupted() == 1).await;
+}
+
+#[tokio::test]
+async fn a_caller_who_ends_sending_in_the_middle_of_a_body_is_400() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut client = node.connect().await;
+    let whole = request("POST", SCORE, &[BEARER], "seven");
+    client.send(&whole[..whole.len() - 1]).await;
+    client.end_sending().await;
+    let mut answer = client.answer().await;
+    while answer.status == 100 {
+        answer = client.answer().await;
+    }
+    assert_eq!(answer.status, 400);
+    assert!(client.is_closed().await);
+}
