@@ -221,8 +221,9 @@ fn a_first_deployment_that_fails_says_why_and_can_be_repaired() {
     let service = lusk.service("fresh");
     assert_eq!(service["state"], "Failed");
     assert!(service["error"]["message"].is_string(), "{service:#}");
-    // Nothing was ever published under the name.
-    lusk.score("fresh", "").expect(404);
+    let reply = lusk.score("fresh", "").expect(503);
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    lusk.score_without_key("fresh").expect(401);
     lusk.deploy("fresh")
         .python(&plain_script())
         .args(&["--overwrite"])

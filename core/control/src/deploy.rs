@@ -49,6 +49,7 @@ impl Deployment {
     /// Runs to the end; the operation tells how it went.
     pub(crate) async fn run(self) {
         let stopping = self.control.closing.clone();
+        self.control.announce(&self.accepted);
         let numbers = self.numbers();
         let ready = tokio::select! {
             biased;
@@ -314,6 +315,15 @@ impl Control {
                 let message = format!("local service `{}`: {cause}", record.spec.name);
                 Err(Failure::new(FailureCode::BadRequest, message))
             }
+        }
+    }
+
+    /// Lets a service be known by its name before it has anything to serve with.
+    pub(crate) fn announce(&self, record: &ServiceRecord) {
+        let (spec, keys) = (&record.spec, &record.keys);
+        let is_routed = matches!(spec.compute, ComputeType::Aks);
+        if is_routed && self.live.now(&spec.name).running.is_none() {
+            self.parts.router.publish(rollout::empty_route(spec, keys));
         }
     }
 

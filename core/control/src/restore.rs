@@ -23,6 +23,9 @@ impl Control {
     pub(crate) async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
         let mut unfinished = self.end_deletes().await?;
         let mut records = self.parts.records.services().await?;
+        for record in &records {
+            self.announce(record);
+        }
         for record in &mut records {
             if let Some(operation) = unfinished.remove(&record.spec.name) {
                 self.fall_back(record, operation).await?;

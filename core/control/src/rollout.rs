@@ -2,12 +2,12 @@
 //! up to the moment where requests could be switched over. Nothing here is
 //! visible to callers of the service; dropped half way, it leaves nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lusk_contract::{
     ImageError, ImageSource, ImageWish, LogStream, Progress, ReadyImage, Replica, ReplicaPlan,
-    Revision, ScriptSchema, ServiceLog, StartError, StartErrorKind,
+    Revision, ScriptKind, ScriptSchema, ServiceLog, StartError, StartErrorKind,
 };
 use lusk_domain::{
     AuthMode, ComputeType, Failure, FailureCode, KeyPair, Model, RuntimeKind, ServiceSpec,
@@ -362,10 +362,7 @@ pub(crate) fn route(ready: &Ready, spec: &ServiceSpec, keys: &KeyPair) -> Arc<Ro
     let variable = |name: &str| ready.revision.variables.get(name).cloned();
     let info = RouteInfo {
         name: spec.name.clone(),
-        limits: Limits {
-            scoring_timeout: Duration::from_millis(settings.scoring_timeout_ms.into()),
-            max_queue_wait: Duration::from_millis(settings.max_queue_wait_ms.into()),
-        },
+        limits: limits(settings),
         cors: variable("AML_CORS_ORIGINS"),
         schema: ready.schema.clone(),
         version: variable("SERVICE_VERSION").unwrap_or_default(),
@@ -377,6 +374,33 @@ pub(crate) fn route(ready: &Ready, spec: &ServiceSpec, keys: &KeyPair) -> Arc<Ro
         route.add(*number, Arc::clone(replica), ready.revision.slots);
     }
     Arc::new(route)
+}
+
+/// The route of a service that has nothing to serve with yet, or never had: its
+/// callers are told so instead of that nobody knows the name.
+pub(crate) fn empty_route(spec: &ServiceSpec, keys: &KeyPair) -> Arc<Route> {
+    let any = serde_json::json!({"type": "object", "example": {}});
+    let info = RouteInfo {
+        name: spec.name.clone(),
+        limits: limits(&spec.settings),
+        cors: None,
+        schema: ScriptSchema {
+            kind: ScriptKind::Plain,
+            input: any.clone(),
+            output: any,
+        },
+        version: String::new(),
+        title: spec.name.to_string(),
+        swagger_files: BTreeMap::new(),
+    };
+    Arc::new(Route::new(info, access(spec, keys)))
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        scoring_timeout: Duration::from_millis(settings.scoring_timeout_ms.into()),
+        max_queue_wait: Duration::from_millis(settings.max_queue_wait_ms.into()),
+    }
 }
 
 /// Who may call a service; everybody a local one.
