@@ -79,6 +79,7 @@ impl Node {
     pub(crate) async fn start(options: NodeOptions) -> anyhow::Result<Self> {
         // One for the process, whoever speaks TLS; it is set already in a second node.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        hide_from_scripts();
         let mut folder = data_folder(&options)?;
         let token = folder.admin_token()?;
         let scoring_listener = listen(options.scoring, "scoring").await?;
@@ -183,6 +184,19 @@ impl Node {
     }
 }
 
+/// Keeps native scripts, which run as the same user, from reading this process's
+/// memory, descriptors and environment, where a registry's password may stand.
+/// Root sees them all the same.
+fn hide_from_scripts() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            tracing::warn!(%error, "native scripts can read this process's environment");
+        }
+    }
+}
+
 fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
@@ -222,13 +236,17 @@ async fn open_store(data: &Path) -> anyhow::Result<Store> {
         .context("the store's thread was lost")??)
 }
 
+/// The engines for models, the preferred one first.
+pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
+    vec![Arc::new(TractBackend::new())]
+}
+
 fn replica_host(folder: &DataFolder, outputs: Arc<OutputKeeper>) -> anyhow::Result<Arc<LocalHost>> {
-    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TractBackend::new())];
     let binary = std::env::current_exe().context("finding this program's file")?;
     Ok(LocalHost::new(LocalHostOptions {
         aot_dir: folder.aot(),
         tmp_dir: folder.tmp(),
-        backends,
+        backends: backends(),
         compile: CompileIn::Child(binary),
         outputs,
     })?)
@@ -266,7 +284,7 @@ fn scoring_options(options: &NodeOptions) -> ScoringOptions {
 }
 
 /// What the machine has: replicas reserve from it.
-fn capacity() -> Capacity {
+pub(crate) fn capacity() -> Capacity {
     let cores = available_parallelism().map_or(1, usize::from);
     let bytes = System::new().map_or(0, |mut machine| {
         machine.refresh_memory();
