@@ -5,6 +5,7 @@ mod caring;
 mod deploying;
 mod fakes;
 mod refusing;
+mod remote;
 mod restoring;
 
 use std::{collections::BTreeMap, sync::Arc};

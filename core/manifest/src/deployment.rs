@@ -337,16 +337,21 @@ fn remote(reader: &mut Reader, top: Section<'_>) -> Option<Vec<ReplicaUrl>> {
     top.get(REMOTE)?;
     let items = reader.items(top, REMOTE);
     let texts = reader.texts(top, REMOTE);
-    // A text that is missing was complained about; the others are read all the same.
-    let urls = texts.iter().filter_map(|text| match text.parse() {
-        Ok(url) => Some(url),
-        Err(error) => {
-            let error: lusk_domain::ReplicaUrlError = error;
-            let node = items.first().or_else(|| top.get(REMOTE))?;
-            reader.refuse(node, REMOTE, error.to_string())
+    // With a text missing, which was complained about, the places are not those of the rest.
+    let nodes = (items.len() == texts.len()).then_some(items);
+    let mut urls = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse::<ReplicaUrl>() {
+            Ok(url) => urls.push(url),
+            Err(error) => {
+                let node = nodes.and_then(|nodes| nodes.get(index));
+                let node = node.or_else(|| top.get(REMOTE))?;
+                let path = format!("{REMOTE}[{index}]");
+                reader.refuse::<()>(node, &path, error.to_string());
+            }
         }
-    });
-    Some(urls.collect())
+    }
+    Some(urls)
 }
 
 fn scaler(reader: &mut Reader, top: Section<'_>) -> Option<AutoScalerChange> {

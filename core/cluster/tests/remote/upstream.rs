@@ -76,6 +76,9 @@ pub struct Upstream {
     _tasks: JoinSet<()>,
 }
 
+/// What a client of TLS says first; no request begins so.
+const TLS_HELLO: u8 = 0x16;
+
 type Script = Arc<dyn Fn(&Asked) -> Act + Send + Sync>;
 
 impl Upstream {
@@ -158,6 +161,9 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
+        if head[0] == TLS_HELLO {
+            return None;
+        }
     }
     let head = String::from_utf8(head).unwrap();
     let length = head.lines().find_map(|line| {

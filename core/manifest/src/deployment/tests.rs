@@ -290,3 +290,21 @@ fn a_lone_secondary_key_is_not_used() {
     insta::assert_snapshot!(report(&read(text)), @"warning: deploymentconfig.json line 1: `keys.secondaryKey` is ignored without `keys.primaryKey`, as Azure does");
     assert_eq!(read(text).unwrap().value.secondary_key, None);
 }
+
+#[test]
+fn outside_replicas_are_read() {
+    let deployment =
+        value(r#"{"computeType": "aks", "remoteReplicas": ["http://A:80/", "https://b:8443/x"]}"#);
+    let urls: Vec<_> = deployment.remote.unwrap();
+    let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["http://a", "https://b:8443/x"]);
+    assert_eq!(value(r#"{"computeType": "aks"}"#).remote, None);
+    let none = value(r#"{"computeType": "local", "remoteReplicas": []}"#).remote;
+    assert_eq!(none, Some(Vec::new()));
+}
+
+#[test]
+fn what_is_no_url_of_a_replica_is_told_by_its_place() {
+    let broken = "{\"computeType\": \"aks\",\n\"remoteReplicas\": [\"http://a\",\n\"me@b\"]}";
+    insta::assert_snapshot!(report(&read(broken)), @"error: deploymentconfig.json line 3: `remoteReplicas[1]`: `…@b` is not the base URL of a replica: it must begin with http:// or https://");
+}
