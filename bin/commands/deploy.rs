@@ -32,7 +32,7 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     let name = checked_name(&args.name)?;
     let (script, deployment) = read(session, args)?;
     let mut image = match &script {
-        Some(config) => script::send(session, &args.script, config).await?,
+        Some(config) => script::send(session, &args.script, &config.clone().into()).await?,
         None => json!({}),
     };
     image["modelIds"] = json!(models(session, &args.models).await?);

@@ -62,6 +62,16 @@ fn a_service_runs_in_a_registered_environment() {
     lusk.cli(&words).ok();
     assert_eq!(lusk.score("filed", "{}").expect(200).json(), "ahoj");
 
+    // What is not given stays: the environment of a script, the script of an environment.
+    let filed = |words: &[&str]| {
+        let mut line = vec!["service", "update", "-n", "filed"];
+        line.extend(words);
+        lusk.cli(&line).ok();
+        lusk.score("filed", "{}").expect(200).json()
+    };
+    assert_eq!(filed(&["--es", "score.py"]), "ahoj");
+    assert_eq!(filed(&["-e", "greeter", "--ev", "1"]), "hello");
+
     lusk.kill();
     lusk.restart();
     let all = lusk.cli(&["environment", "list", "-o", "json"]).json();

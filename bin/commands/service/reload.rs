@@ -9,17 +9,22 @@ use crate::{
     render::{self, Trouble},
 };
 
-/// Packs the script anew and gives it to the service.
+/// Packs the script anew and gives it to the service; what is not given stays.
 ///
 /// # Errors
 /// A wrong config, a service that is not local, a script that does not start.
 pub(crate) async fn run(session: &Session, args: &ServiceReloadArgs) -> anyhow::Result<()> {
     let name = checked_name(&args.name)?;
-    let Some(config) = script::read(&args.script, &session.directory, name.as_str())? else {
-        return Err(Trouble::misuse("there is no script to reload")
+    let nothing = || {
+        Trouble::misuse("there is no script to reload")
             .with_help("give --inference-config-file or --entry-script")
-            .into());
     };
+    if !args.script.is_given() {
+        return Err(nothing().into());
+    }
+    let service = super::get(session, name.as_str()).await?;
+    let config = script::read_change(&args.script, &session.directory, &service)?;
+    let config = config.ok_or_else(nothing)?;
     if !session.is_quiet {
         render::notices(&config.notices);
     }

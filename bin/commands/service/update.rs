@@ -1,7 +1,7 @@
 //! `lusk service update`: what the flags and files say, as a JSON Patch.
 
 use http::Method;
-use lusk_manifest::{InferenceConfig, deployment_update};
+use lusk_manifest::{InferenceChange, deployment_update};
 use serde_json::{Value, json};
 
 use super::path;
@@ -21,7 +21,12 @@ use crate::{
 /// Nothing to change, a wrong config, a change that did not become healthy.
 pub(crate) async fn run(session: &Session, args: &ServiceUpdateArgs) -> anyhow::Result<()> {
     let name = checked_name(&args.name)?;
-    let (script, change) = read(session, args)?;
+    let service = if args.script.is_given() {
+        super::get(session, name.as_str()).await?
+    } else {
+        Value::Null
+    };
+    let (script, change) = read(session, args, &service)?;
     let mut patch = change;
     labels(args, &mut patch);
     if patch.is_empty() && script.is_none() && !names_models(args) {
@@ -56,8 +61,9 @@ fn names_models(args: &ServiceUpdateArgs) -> bool {
 fn read(
     session: &Session,
     args: &ServiceUpdateArgs,
-) -> anyhow::Result<(Option<InferenceConfig>, Vec<Value>)> {
-    let script = script::read(&args.script, &session.directory, &args.name);
+    service: &Value,
+) -> anyhow::Result<(Option<InferenceChange>, Vec<Value>)> {
+    let script = script::read_change(&args.script, &session.directory, service);
     let change = script::source(args.deploy_config_file.as_deref(), &session.directory)
         .and_then(|source| deployment_update(source.as_ref(), &args.settings.overrides()));
     let (script, change) = both(script, change)?;
@@ -77,15 +83,15 @@ fn read(
     for (key, value) in settings(&change.value.settings) {
         replace(&mut patch, &format!("/{key}"), &value);
     }
+    if let Some(urls) = &change.value.remote {
+        patch.push(json!({ "op": "replace", "path": "/remoteReplicas", "value": urls }));
+    }
     Ok((script.map(|script| script.value), patch))
 }
 
 /// One operation for each field, so that what is not named stays.
 fn replace(patch: &mut Vec<Value>, path: &str, value: &Value) {
     match value {
-    if let Some(urls) = &change.value.remote {
-        patch.push(json!({ "op": "replace", "path": "/remoteReplicas", "value": urls }));
-    }
         Value::Object(fields) => {
             for (key, value) in fields {
                 replace(patch, &format!("{path}/{key}"), value);
@@ -133,7 +139,7 @@ fn escaped(key: &str) -> String {
 async fn image(
     session: &Session,
     args: &ServiceUpdateArgs,
-    script: Option<&InferenceConfig>,
+    script: Option<&InferenceChange>,
     patch: &mut Vec<Value>,
 ) -> anyhow::Result<()> {
     let ids = if names_models(args) {
