@@ -37,6 +37,7 @@ mod native;
 mod no_code;
 mod node;
 mod outputs;
+mod remote;
 mod restart;
 mod scaling;
 mod schema;

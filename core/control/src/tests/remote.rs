@@ -65,8 +65,7 @@ async fn what_means_nothing_for_outside_replicas_is_refused() {
     });
     let mut grown = request(&house, &["http://a"]);
     grown.settings.auto_scaler = Some(AutoScalerChange {
-        max_replicas: Some(9),
-        min_replicas: Some(2),
+        autoscale_enabled: Some(true),
         ..AutoScalerChange::default()
     });
     let with_script = CreateService {

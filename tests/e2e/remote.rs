@@ -1,0 +1,274 @@
+//! Replicas that somebody else runs: a service in front of servers from elsewhere.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    http::Reply,
+    lusk::{Lusk, until},
+};
+
+/// Speaks as the original's scoring server does, with what Python brings along.
+const SERVER: &str = r#"
+import http.server, json, sys
+
+class Scoring(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, status, value, **headers):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-From", sys.argv[1])
+        for name, text in headers.items():
+            self.send_header(name.replace("_", "-"), text)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if self.path == "/":
+            self.answer(200, "Healthy")
+        elif self.path == "/swagger.json":
+            shape = {"type": "object", "properties": {"data": {"type": "array"}}}
+            self.answer(200, {"swagger": "2.0", "definitions": {"ServiceInput": shape}})
+        else:
+            self.answer(200, {"path": self.path})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+        if body == "raise":
+            self.answer(500, {"message": "it raised"}, x_ms_run_function_failed="True")
+        else:
+            seen = {name.lower(): text for name, text in self.headers.items()}
+            self.answer(200, {"body": body, "headers": seen, "path": self.path},
+                        x_ms_run_fn_exec_ms="12.345")
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scoring)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+struct Outside {
+    process: Child,
+    url: String,
+}
+
+impl Outside {
+    fn start(name: &str) -> Self {
+        let mut process = Command::new("python3")
+            .args(["-c", SERVER, name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = format!("http://127.0.0.1:{}", line.trim());
+        Self { process, url }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn from(reply: &Reply) -> Option<String> {
+    reply.header("x-from").map(str::to_owned)
+}
+
+#[test]
+fn a_service_stands_in_front_of_a_server_that_runs_elsewhere() {
+    let lusk = Lusk::start("remote");
+    let server = Outside::start("away");
+    let service = lusk.deploy("away").args(&["--remote", &server.url]).done();
+    assert_eq!(service["runtime"], "remote");
+    assert_eq!(service["remoteReplicas"], json!([server.url]));
+    assert_eq!(service["deploymentStatus"]["availableReplicas"], 1);
+    assert_eq!(service["containerResourceRequirements"]["cpu"], 0.0);
+
+    lusk.score_without_key("away").expect(401);
+    let reply = lusk
+        .score_request("away", "[1, 2]")
+        .header("X-Request-Id", "mine")
+        .send(lusk.scoring)
+        .expect(200);
+    assert_eq!(reply.header("x-ms-run-fn-exec-ms"), Some("12.345"));
+    assert_eq!(reply.header("x-ms-run-function-failed"), Some("False"));
+    assert_eq!(reply.header("x-request-id"), Some("mine"));
+    let seen = reply.json();
+    assert_eq!(
+        (&seen["body"], &seen["path"]),
+        (&json!("[1, 2]"), &json!("/score"))
+    );
+    assert_eq!(seen["headers"]["x-request-id"], "mine");
+    assert_eq!(seen["headers"]["authorization"], Value::Null);
+
+    // A 500 of the server is a 502 of the door, as with scripts.
+    let failed = lusk.score("away", "raise").expect(502);
+    assert_eq!(failed.header("x-ms-run-function-failed"), Some("True"));
+    assert_eq!(failed.message(), "it raised");
+
+    let path = "/api/v1/service/away/swagger.json";
+    let document = crate::http::Request::new("GET", path)
+        .bearer(&lusk.key("away"))
+        .send(lusk.scoring)
+        .expect(200)
+        .json();
+    let input = &document["definitions"]["ServiceInput"];
+    assert_eq!(input["properties"]["data"]["type"], "array");
+    let shown = lusk.cli(&["service", "show", "-n", "away"]).ok();
+    assert!(shown.contains(&server.url), "{shown}");
+}
+
+#[test]
+fn one_of_two_dies_under_load_and_every_request_has_an_answer() {
+    let lusk = Lusk::start("remote-kill");
+    let (mut first, second) = (Outside::start("first"), Outside::start("second"));
+    lusk.deploy("pair")
+        .args(&["--remote", &first.url, "--remote", &second.url, "--nr", "2"])
+        .args(&["--max-request-wait-time", "5000"])
+        .done();
+    let (seen, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let request = lusk.score_request("pair", "1");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let reply = request.try_send(lusk.scoring).map_err(|e| e.to_string());
+                    seen.lock().unwrap().push(reply);
+                }
+            });
+        }
+        let count = |name: &str| {
+            let seen = seen.lock().unwrap();
+            let of = |reply: &&Result<Reply, String>| {
+                reply
+                    .as_ref()
+                    .is_ok_and(|reply| from(reply).as_deref() == Some(name))
+            };
+            seen.iter().filter(of).count()
+        };
+        until("both answer", || {
+            count("first") > 50 && count("second") > 50
+        });
+        first.kill();
+        let before = count("second");
+        until("the other one goes on", || count("second") > before + 500);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let replies = seen.into_inner().unwrap();
+    let mut statuses = std::collections::BTreeMap::new();
+    for reply in &replies {
+        let reply = reply.as_ref().expect("an answer");
+        *statuses.entry(reply.status).or_insert(0) += 1;
+        if reply.status != 200 {
+            assert!(!reply.message().is_empty());
+        }
+    }
+    // What was running on it is lost, one request of each slot at most; the rest is
+    // tried on the other one.
+    let lost = statuses.remove(&502).unwrap_or(0);
+    assert!(lost <= 5, "{lost} of {}: {statuses:?}", replies.len());
+    assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200]);
+}
+
+#[test]
+fn servers_are_exchanged_without_a_failed_request() {
+    let mut lusk = Lusk::start("remote-update");
+    let (first, second) = (Outside::start("first"), Outside::start("second"));
+    lusk.deploy("swap").args(&["--remote", &first.url]).done();
+    let is_over = AtomicBool::new(false);
+    let request = lusk.score_request("swap", "1");
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let mut names = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                names.push(from(&request.send(lusk.scoring).expect(200)));
+            }
+            names
+        });
+        let patch = json!([
+            {"op": "replace", "path": "/remoteReplicas", "value": [second.url]}]);
+        let accepted = lusk.admin("PATCH", "/services/swap", &patch);
+        let ended = lusk.finish(&accepted);
+        assert_eq!(ended["state"], "Succeeded", "{ended}");
+        assert_eq!(
+            from(&lusk.score("swap", "1").expect(200)).as_deref(),
+            Some("second")
+        );
+        is_over.store(true, Ordering::Relaxed);
+        assert!(!caller.join().unwrap().is_empty());
+    });
+    lusk.stop();
+    lusk.restart();
+    assert_eq!(
+        from(&lusk.score("swap", "1").expect(200)).as_deref(),
+        Some("second")
+    );
+    assert_eq!(lusk.service("swap")["remoteReplicas"], json!([second.url]));
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_reason() {
+    let lusk = Lusk::start("remote-refused");
+    let server = Outside::start("away");
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let told = lusk.deploy("away").args(arguments).fails();
+        for word in words {
+            assert!(told.contains(word), "{word} in {told}");
+        }
+        told
+    };
+    let url = server.url.as_str();
+    refused(
+        &["--remote", url, "--remote", &format!("{url}/")],
+        &["given twice"],
+    );
+    refused(&["--remote", url, "--nr", "3"], &["3 replicas", "1 URLs"]);
+    refused(
+        &["--remote", url, "--cc", "1"],
+        &["nothing can be reserved"],
+    );
+    let with_key = url.replace("http://", "http://me:secret@");
+    let run = lusk.cli(&["model", "deploy", "-n", "away", "--remote", &with_key]);
+    let told = run.fails(2);
+    assert!(told.contains("password"), "{told}");
+
+    lusk.file(
+        "deploymentconfig.json",
+        r#"{"computeType": "aks", "remoteReplicas": ["ftp://x", "http://127.0.0.1:9"]}"#,
+    );
+    refused(
+        &["--dc", "deploymentconfig.json"],
+        &["line 1", "must begin with http://"],
+    );
+    let gone = Outside::start("gone").url.clone();
+    let told = refused(
+        &["--remote", url, "--remote", &gone, "--nr", "2"],
+        &[&gone, "not reachable"],
+    );
+    assert!(told.contains("refused"), "{told}");
+}
