@@ -289,3 +289,20 @@ async fn a_caller_who_stops_in_the_preface_is_cut_off() {
     assert_eq!(client.answer().await.status, 408);
     assert!(client.is_closed().await);
 }
+
+#[tokio::test]
+async fn a_flood_of_resets_leaves_nothing_behind() {
+    let node = Node::serving(route_that(Behaviour::Echo)).await;
+    let mut connection = Connection::to(&node).await;
+    for _ in 0..2000 {
+        // Hyper sends it, and a reset as soon as nobody waits for the answer.
+        drop(connection.post(&[BEARER], "x"));
+        tokio::task::yield_now().await;
+    }
+    connection.vanish();
+    until(|| node.books.open_connections() == 0).await;
+    until(|| node.books.buffered_bytes() == 0).await;
+    let route = node.router.route("digits").expect("published");
+    until(|| route.status().busy == 0).await;
+    assert_eq!(node.post("x").await.status, 200);
+}

@@ -492,3 +492,17 @@ async fn trailers_of_a_chunked_body_are_ignored() {
     client.send(request("POST", SCORE, &[BEARER], "x")).await;
     assert_eq!(client.answer().await.status, 200);
 }
+
+#[tokio::test]
+async fn doors_with_the_same_books_share_their_bounds() {
+    let bounds = options(|options| options.listener.max_connections = 1);
+    let first = Node::with(route_that(Behaviour::Echo), bounds.clone()).await;
+    let second = Node::with(route_that(Behaviour::Echo), bounds).await;
+    let mut client = first.connect().await;
+    client.send(request("GET", "/", &[], "")).await;
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(second.connect().await.answer().await.status, 503);
+    drop(client);
+    until(|| first.books.open_connections() == 0).await;
+    assert_eq!(second.ask("GET", "/", &[], "").await.status, 200);
+}
