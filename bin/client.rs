@@ -104,6 +104,18 @@ impl Client {
         Ok(self.send(Method::GET, path, None).await?.body)
     }
 
+    /// Asks for a page of text outside of the workspace.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or no text.
+    pub(crate) async fn page(&self, path: &str) -> anyhow::Result<String> {
+        let url = format!("{}{path}", self.base);
+        let request = self.request(Method::GET, &url).body(full(Bytes::new()))?;
+        let response = self.answer(request).await?;
+        let bytes = bytes_of(response.into_body()).await?;
+        String::from_utf8(bytes.into()).with_context(|| format!("reading {path} of the node"))
+    }
+
     /// Asks for an object that may not be there.
     ///
     /// # Errors

@@ -280,7 +280,15 @@ fn print(text: &str) -> anyhow::Result<()> {
     bytes(format!("{text}{end}").as_bytes())
 }
 
-fn data_text(format: Format, value: &Value, columns: &[Column]) -> anyhow::Result<String> {
+/// Data as [`data`] prints it.
+///
+/// # Errors
+/// It cannot be written as that format.
+pub(crate) fn data_text(
+    format: Format,
+    value: &Value,
+    columns: &[Column],
+) -> anyhow::Result<String> {
     Ok(match format {
         Format::None => String::new(),
         Format::Json | Format::Jsonc => serde_json::to_string_pretty(value)?,

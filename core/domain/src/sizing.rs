@@ -130,7 +130,7 @@ fn positive(what: &'static str, value: f64) -> Result<(), SizingError> {
     Err(SizingError::OutOfRange {
         what,
         value,
-        bound: "above 0",
+        bound: "above 0 and finite",
     })
 }
 
