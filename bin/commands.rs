@@ -1,6 +1,8 @@
 //! What the commands do: one file each, and what they share.
 
+pub(crate) mod capacity;
 pub(crate) mod deploy;
+pub(crate) mod doctor;
 pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod model;
@@ -127,6 +129,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Environment(command) => environment::run(&global, command).await,
         Command::Image(command) => image::run(&Session::new(&global)?, command).await,
         Command::Service(command) => service::run(&Session::new(&global)?, command).await,
+        Command::Capacity(args) => capacity::run(&args, &global).await,
+        Command::Doctor(args) => doctor::run(&args, &global).await,
         Command::CompileComponent { component, code } => {
             Ok(lusk_replica::compile_component(&component, &code)?)
         }

@@ -81,6 +81,9 @@ fn the_words_of_az_ml_are_understood() {
         "image export -n s --file f",
         "image import f --name s --overwrite",
         "image scan -n s --osv dir --sbom f",
+        "capacity --rps 20 --latency-ms 1.5 --utilization 60 --max-concurrent 2 --cc 0.5 --gb 1",
+        "capacity --rps 20 -n s -o json",
+        "doctor --listen 127.0.0.1:0 --admin 127.0.0.1:0 --registry r.example/x --global-registry g.example --outputs az://box",
         "service show -n s -o json -g group -w local --subscription-id id --path . --debug --verbose --only-show-errors",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
@@ -110,6 +113,11 @@ fn misuse_is_told_apart_from_failure() {
         ),
         (
             "model register -n m -p f --tag =v",
+            ErrorKind::ValueValidation,
+        ),
+        ("capacity --rps 20", ErrorKind::MissingRequiredArgument),
+        (
+            "capacity --rps 20 --latency-ms 1 --utilization 0",
             ErrorKind::ValueValidation,
         ),
         ("service lisst", ErrorKind::InvalidSubcommand),
