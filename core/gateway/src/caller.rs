@@ -38,6 +38,8 @@ pub(crate) struct Caller {
     calls: AtomicU32,
     /// Those that have no answer yet.
     answering: AtomicU32,
+    /// Answers whose bodies are not written yet; a streamed one may rest for long.
+    sending: AtomicU32,
     /// The latest one may be answered with `100 Continue` at any time.
     takes_continue: AtomicBool,
     /// Bodies that are still being thrown away.
@@ -54,6 +56,7 @@ impl Caller {
             stream,
             calls: AtomicU32::new(0),
             answering: AtomicU32::new(0),
+            sending: AtomicU32::new(0),
             takes_continue: AtomicBool::new(false),
             unread: AtomicU32::new(0),
             is_flushed: AtomicBool::new(true),
@@ -68,6 +71,11 @@ impl Caller {
         self.takes_continue
             .store(version == Version::HTTP_11, Relaxed);
         Under::new(self, |caller| &caller.answering)
+    }
+
+    /// Counts an answer's body as being sent.
+    pub(crate) fn sending(self: &Arc<Self>) -> Under {
+        Under::new(self, |caller| &caller.sending)
     }
 
     /// Counts a body as being thrown away.
@@ -89,9 +97,17 @@ impl Caller {
         self.answering.load(Relaxed) > 0
     }
 
+    /// Whether a body is on its way to it.
+    pub(crate) fn is_sent_to(&self) -> bool {
+        self.sending.load(Relaxed) > 0
+    }
+
     /// Whether nothing is under way in either direction, as far as this side knows.
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.is_answering() && self.unread.load(Relaxed) == 0 && self.is_flushed.load(Relaxed)
+        !self.is_answering()
+            && !self.is_sent_to()
+            && self.unread.load(Relaxed) == 0
+            && self.is_flushed.load(Relaxed)
     }
 
     /// Waits for the next byte, or the end.
@@ -162,7 +178,8 @@ impl Caller {
 
     async fn read_out(&self) -> io::Result<()> {
         let mut left = MAX_LINGER_BYTES;
-        let mut bytes = [0; 4096];
+        // Not part of every connection's future, which would be kept as long as that.
+        let mut bytes = vec![0; 4096];
         loop {
             self.stream.readable().await?;
             match self.stream.try_read(&mut bytes) {

@@ -5,12 +5,19 @@
 //! idle is parked: it gives up hyper's buffers, which are most of what it costs, and
 //! waits for the next byte with next to nothing.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::{
     Request,
-    body::Incoming,
+    body::{Body, Frame, Incoming, SizeHint},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -23,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     books::{Books, Refusal},
-    caller::{Caller, Line, Progress},
+    caller::{Caller, Line, Progress, Under},
     listener::{Answer, ListenerOptions, MAX_READ_BUFFER},
     stall::StallGuard,
 };
@@ -251,7 +258,7 @@ impl<A: Answer> Settings<A> {
                 }
                 () = look.as_mut() => {
                     let now = caller.progress();
-                    if is_idle(seen, now) && !caller.is_answering() {
+                    if is_idle(seen, now) && !caller.is_answering() && !caller.is_sent_to() {
                         if was_told {
                             return;
                         }
@@ -273,12 +280,43 @@ fn is_idle(seen: Progress, now: Progress) -> bool {
 fn answer<A: Answer>(
     talk: Arc<(Arc<A>, Arc<Caller>)>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<hyper::Response<A::Body>, Infallible>> {
+) -> impl Future<Output = Result<hyper::Response<Sent<A::Body>>, Infallible>> {
     let under = talk.1.begin(request.version());
     async move {
         let (door, caller) = &*talk;
         let answer = door.answer(request, caller).await;
+        let sending = caller.sending();
         drop(under);
-        Ok(answer)
+        Ok(answer.map(|body| Sent {
+            body: Box::pin(body),
+            _sending: sending,
+        }))
+    }
+}
+
+/// A body that says as long as it is there that the connection is not idle, however
+/// long its next part takes.
+struct Sent<B> {
+    body: Pin<Box<B>>,
+    _sending: Under,
+}
+
+impl<B: Body> Body for Sent<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
