@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use lusk_contract::{Clock, LogStream, Replica, ReplicaHost, ReplicaPlan, Revision};
-use lusk_domain::{LivenessProbe, ScaleDecision, ScalePolicy, Settings};
+use lusk_domain::{LivenessProbe, RuntimeKind, ScaleDecision, ScalePolicy, Settings};
 use lusk_router::{Autoscaler, Route};
 use tokio::{
     task::JoinSet,
@@ -43,6 +43,8 @@ pub(crate) struct Care {
     /// How it is scaled; none keeps the number of replicas.
     pub(crate) policy: Option<ScalePolicy>,
     pub(crate) settings: Settings,
+    /// Replicas that were not ready when the others were.
+    pub(crate) missing: u32,
 }
 
 /// What is under way or known of a service's replicas.
@@ -125,6 +127,9 @@ impl Care {
             failures: 0,
             rest_until: Instant::now(),
         };
+        for _ in 0..this.missing {
+            ward.replacements.spawn(Arc::clone(&this).replace(0));
+        }
         let watch = |policy| Autoscaler::new(Arc::clone(&this.route), policy);
         let mut autoscaler = this.policy.map(watch);
         this.route
@@ -220,7 +225,12 @@ impl Care {
     /// Probes every replica once and takes the dead ones out. Returns, for each
     /// of them, how often in a row its place was filled.
     async fn round(&self, health: &mut BTreeMap<u32, Health>) -> Vec<u32> {
-        let delay = Duration::from_secs(self.probe().initial_delay_seconds.into());
+        let delay = if self.is_remote() {
+            // It ran before lusk knew of it.
+            Duration::ZERO
+        } else {
+            Duration::from_secs(self.probe().initial_delay_seconds.into())
+        };
         let due = self.route.replicas().into_iter().filter(|(number, _)| {
             health
                 .get(number)
@@ -256,7 +266,7 @@ impl Care {
     /// Starts a new replica, and again until one is ready.
     async fn replace(self: Arc<Self>, mut replaced: u32) -> Replacement {
         loop {
-            sleep(pause(replaced)).await;
+            sleep(self.pause(replaced)).await;
             match self.start(replaced).await {
                 Ok(ready) => return ready,
                 Err(_) => replaced = replaced.saturating_add(1),
@@ -284,12 +294,24 @@ impl Care {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not ready within {} s", limit.as_secs()),
         };
-        let next = pause(replaced.saturating_add(1)).as_secs();
+        let next = self.pause(replaced.saturating_add(1)).as_secs();
         self.tell(
             number,
             &format!("replica did not start: {cause}; next try in {next} s at the earliest"),
         );
         Err(cause)
+    }
+
+    /// What nobody starts costs nothing to look for, so it is never long away.
+    fn pause(&self, replaced: u32) -> Duration {
+        if self.is_remote() {
+            return pause(replaced).min(FIRST_PAUSE);
+        }
+        pause(replaced)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.revision.runtime == RuntimeKind::Remote
     }
 
     fn tell(&self, replica: u32, text: &str) {

@@ -93,6 +93,7 @@ impl Deployment {
             models: &self.models,
             number: self.accepted.revision,
             replicas: self.replicas(),
+            fewest: self.replicas(),
             numbers,
             progress: &*self.operation,
         };
@@ -357,6 +358,7 @@ impl Control {
         let settings = &record.spec.settings;
         let policy = scaling::policy(&record.spec);
         let replicas = u32::try_from(ready.replicas.len()).unwrap_or(u32::MAX);
+        let replicas = replicas.saturating_add(ready.missing);
         let scaling = Arc::new(Scaling::new(policy, replicas));
         let care_task = Care {
             host: Arc::clone(&self.parts.host),
@@ -368,6 +370,7 @@ impl Control {
             scaling: Arc::clone(&scaling),
             policy,
             settings: settings.clone(),
+            missing: ready.missing,
         };
         tokio::spawn(
             care.clone()

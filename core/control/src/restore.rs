@@ -6,8 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 use futures::{StreamExt, stream};
 use lusk_contract::Progress;
 use lusk_domain::{
-    Failure, FailureCode, Operation, OperationKind, ServiceName, ServiceRecord, ServiceState, Step,
-    StepOutcome,
+    Failure, FailureCode, Operation, OperationKind, RuntimeKind, ServiceName, ServiceRecord,
+    ServiceState, Step, StepOutcome,
 };
 
 use crate::{
@@ -117,12 +117,18 @@ impl Control {
         let found = self.find_models(&record.spec.models).await;
         let models = found.map_err(|error| error.failure())?;
         let numbers = Arc::new(Numbers::default());
+        let replicas = first_replicas(&record.spec, None);
         let rollout = Rollout {
             parts: &self.parts,
             spec: &record.spec,
             models: &models,
             number: record.revision,
-            replicas: first_replicas(&record.spec, None),
+            replicas,
+            // A server of somebody else that is away just now keeps no other from serving.
+            fewest: match record.spec.runtime() {
+                RuntimeKind::Remote => replicas.min(1),
+                _ => replicas,
+            },
             numbers: &numbers,
             progress: &Quiet {
                 service: &record.spec.name,

@@ -56,6 +56,8 @@ pub(crate) struct Ready {
     pub(crate) image: Option<String>,
     pub(crate) folder: RevisionFolder,
     pub(crate) replicas: Vec<(u32, Arc<dyn Replica>)>,
+    /// Replicas that were asked for and are not among them.
+    pub(crate) missing: u32,
     /// What the script says of itself.
     pub(crate) schema: ScriptSchema,
     /// When the first replica was begun.
@@ -70,6 +72,8 @@ pub(crate) struct Rollout<'a> {
     pub(crate) number: u64,
     /// Replicas to start.
     pub(crate) replicas: u32,
+    /// How many of them must be ready.
+    pub(crate) fewest: u32,
     pub(crate) numbers: &'a Numbers,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -95,7 +99,9 @@ impl Rollout<'_> {
                 message,
             )));
         };
+        let there = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
         Ok(Ready {
+            missing: self.replicas.saturating_sub(there),
             schema: first.schema().clone(),
             revision,
             image: image.map(|image| image.record.manifest),
@@ -225,9 +231,18 @@ impl Rollout<'_> {
         let mut starts = stream::iter(0..wanted)
             .map(|_| self.start_one(revision, log))
             .buffer_unordered(STARTED_AT_ONCE);
-        let mut ready = Vec::new();
+        let (mut ready, mut possible) = (Vec::new(), wanted);
         while let Some(started) = starts.next().await {
-            ready.push(started?);
+            match started {
+                Ok(one) => ready.push(one),
+                Err(failure) => {
+                    possible -= 1;
+                    if possible < self.fewest {
+                        return Err(failure);
+                    }
+                    continue;
+                }
+            }
             let all = ready.len() == wanted as usize;
             let outcome = if all {
                 StepOutcome::Done

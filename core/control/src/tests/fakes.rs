@@ -254,6 +254,8 @@ pub(super) enum Mood {
     /// Start.
     #[default]
     Well,
+    /// Start replicas with even numbers; the others fail.
+    Halved,
     /// Print a line and fail in `init()`.
     Fails,
     /// Never become ready.
@@ -317,6 +319,8 @@ impl ReplicaHost for FakeHost {
         let mood = *self.mood.borrow();
         match mood {
             Mood::Well => {}
+            Mood::Halved if plan.number % 2 == 0 => {}
+            Mood::Halved => return Err(init_failed()),
             Mood::Fails => {
                 plan.revision
                     .log

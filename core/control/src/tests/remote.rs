@@ -1,8 +1,12 @@
 //! Services whose replicas somebody else runs.
 
-use lusk_domain::{AutoScalerChange, OperationState, ReplicaUrl, ResourceChange, RuntimeKind};
+use std::time::Duration;
 
-use super::{House, create, end, name};
+use lusk_domain::{
+    AutoScalerChange, OperationState, ReplicaUrl, ResourceChange, RuntimeKind, ServiceState,
+};
+
+use super::{House, create, end, fakes::Mood, name};
 use crate::{ControlError, CreateService, UpdateService};
 
 fn urls(texts: &[&str]) -> Option<Vec<ReplicaUrl>> {
@@ -125,4 +129,61 @@ async fn a_script_does_not_become_an_outside_replica_by_an_update() {
     let view = control.service(&name("away")).await.unwrap().unwrap();
     assert_eq!(view.runtime, RuntimeKind::Python);
     assert!(view.record.spec.settings.resources.cpu > 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_keeps_no_other_from_coming_back() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let two = request(&house, &["http://a", "http://b"]);
+    house.host.be(Mood::Halved);
+    // Who deploys is there to be told.
+    let operation = create(&control, two.clone()).await;
+    assert_eq!(operation.state, OperationState::Failed);
+    house.host.be(Mood::Well);
+    create(
+        &control,
+        CreateService {
+            overwrite: true,
+            ..two
+        },
+    )
+    .await;
+
+    house.host.be(Mood::Halved);
+    house.host.asked.lock().unwrap().clear();
+    let control = house.start().await;
+    let view = control.service(&name("away")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Healthy);
+    assert_eq!(view.status.desired_replicas, 2);
+    // The third number is even, so it is well.
+    while house.router.route("away").unwrap().replicas().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*house.host.asked.lock().unwrap(), [0, 1, 2]);
+    house.host.be(Mood::Fails);
+    let control = house.start().await;
+    let view = control.service(&name("away")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_falls_silent_is_out_after_three_probes_and_in_when_it_is_back() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, request(&house, &["http://a", "http://b"])).await;
+    let route = house.router.route("away").unwrap();
+    let first = route.replicas()[0].0;
+    house.host.be(Mood::Hangs);
+    house.host.sick.lock().unwrap().insert(first);
+    let begun = tokio::time::Instant::now();
+    while route.replicas().len() == 2 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // The delay of the first probe is for what lusk starts.
+    assert!(begun.elapsed() <= Duration::from_secs(31));
+    house.host.be(Mood::Well);
+    while route.replicas().len() < 2 {
+        tokio::task::yield_now().await;
+    }
 }
