@@ -320,3 +320,57 @@ impl<B: Body> Body for Sent<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::{StreamBody, combinators::UnsyncBoxBody};
+    use hyper::Response;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Answers with two words and a long rest between them.
+    struct Resting;
+
+    impl Answer for Resting {
+        type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+        async fn answer(&self, _: Request<Incoming>, _: &Arc<Caller>) -> Response<Self::Body> {
+            let words = stream::iter(["one", "two"]).then(|word| async move {
+                if word == "two" {
+                    sleep(Duration::from_mins(10)).await;
+                }
+                Ok(Frame::data(Bytes::from_static(word.as_bytes())))
+            });
+            Response::new(UnsyncBoxBody::new(StreamBody::new(words)))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_rests_is_delivered_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let served = tokio::spawn(serve(
+            stream,
+            Settings {
+                door: Arc::new(Resting),
+                options: Arc::new(ListenerOptions::default()),
+                books: Arc::new(Books::default()),
+                shutdown: CancellationToken::new(),
+            },
+        ));
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("one") && answer.contains("two"), "{answer}");
+        assert!(answer.ends_with("0\r\n\r\n"), "{answer}");
+        served.await.unwrap();
+    }
+}
