@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    disk::{failed, on_disk, verdict},
+    disk::{self, failed, on_disk, verdict},
     document::{Descriptor, Index, Manifest},
     image::Image,
     layout::{Draft, Layout, MAX_DOCUMENT, StagedBlob},
@@ -51,6 +51,9 @@ const STALL: Duration = Duration::from_mins(1);
 
 /// What messages call it.
 const ARCHIVE: &str = "archive of images";
+
+/// What is said of a file that has nothing of an archive of images.
+const NOT_OURS: &str = "not a file that `lusk image export` wrote";
 
 /// Writes a key's images as an archive.
 pub(crate) async fn export(inner: &Arc<Inner>, key: &ImageKey) -> Result<ByteStream, ImageError> {
@@ -182,9 +185,10 @@ pub(crate) async fn import(
             entries: MAX_ENTRIES,
             bytes: MAX_ARCHIVE,
         };
-        walk(ARCHIVE, ".tar", &mut reader, &mut budget, |entry| {
+        let read = walk(ARCHIVE, ".tar", &mut reader, &mut budget, |entry| {
             taken.add(&inner.layout, entry)
-        })?;
+        });
+        read.map_err(|error| taken.told_apart(error))?;
         // Whatever still comes is not waited for.
         drop(reader);
         inner.take_in(taken)
@@ -226,12 +230,24 @@ impl Read for Arrived {
 /// What an archive held so far.
 #[derive(Default)]
 struct Taken {
+    /// Whether any entry came.
+    is_begun: bool,
     index: Option<Index>,
     blobs: BTreeMap<Digest, StagedBlob>,
 }
 
 impl Taken {
+    /// What exactly is wrong with a file that is no archive at all says nothing.
+    fn told_apart(&self, error: ImageError) -> ImageError {
+        let is_late = || error.to_string() == stalled().to_string();
+        match error {
+            ImageError::Refused(_) if !self.is_begun && !is_late() => refused(NOT_OURS.to_owned()),
+            other => other,
+        }
+    }
+
     fn add(&mut self, layout: &Layout, entry: &mut Entry<'_, '_>) -> Result<(), ImageError> {
+        self.is_begun = true;
         let path = entry.path().map_err(|error| verdict(ARCHIVE, &error))?;
         let path = inner_path(&path).map_err(refused)?;
         let path = path.unwrap_or_default();
@@ -257,7 +273,7 @@ impl Taken {
             name => match blob_name(name) {
                 Some(digest) => self.add_blob(layout, digest, entry),
                 None => Err(refused(format!(
-                    "`{name:.200}` has no place in an image layout"
+                    "`{name:.200}` has no place in an image layout; it is {NOT_OURS}"
                 ))),
             },
         }
@@ -295,7 +311,14 @@ impl Taken {
     /// The images of the index, each with all it needs in the archive.
     fn images(&self) -> Result<Vec<Image>, ImageError> {
         let index = self.index.as_ref();
-        let index = index.ok_or_else(|| refused("it has no `index.json`".to_owned()))?;
+        let index = index.ok_or_else(|| {
+            let what = if self.is_begun {
+                "it has no `index.json`"
+            } else {
+                NOT_OURS
+            };
+            refused(what.to_owned())
+        })?;
         if index.manifests.is_empty() {
             return Err(refused("its index names no image".to_owned()));
         }
@@ -377,7 +400,7 @@ fn blob_name(path: &str) -> Option<Digest> {
 }
 
 fn refused(text: String) -> ImageError {
-    ImageError::Refused(format!("{ARCHIVE}: {text}"))
+    disk::refused(&format!("{ARCHIVE}: {text}"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
     layout::Picked,
     local::Inner,
     pack::pack,
-    registry::{Fetched, Registry},
+    registry::{Fetched, Registry, mib},
 };
 
 impl Inner {
@@ -30,22 +30,50 @@ impl Inner {
         let key = ImageKey::of(&wish.environment);
         let _turn = self.turn(&key).await;
         let wish = Arc::new(wish);
-        let asked = Arc::clone(&wish);
+        match self.find_or_build(&wish, log).await {
+            // To install what builds is no way out if only a Python is missing.
+            Err(error @ (ImageError::Build { .. } | ImageError::Unsupported(_)))
+                if !wish.rebuild =>
+            {
+                let better = self.blocking(move |inner| Ok(inner.missing_python(&wish)));
+                Err(better.await?.unwrap_or(error))
+            }
+            done => done,
+        }
+    }
+
+    async fn find_or_build(
+        self: &Arc<Self>,
+        wish: &Arc<ImageWish>,
+        log: Arc<FlightLog>,
+    ) -> Result<ReadyImage, ImageError> {
+        let asked = Arc::clone(wish);
         let variants = self
             .blocking(move |inner| inner.builds.variants(&asked))
             .await?;
         if !wish.rebuild {
-            if let Some(ready) = self.find_here(&wish, &variants, &log).await? {
+            if let Some(ready) = self.find_here(wish, &variants, &log).await? {
                 return Ok(ready);
             }
             for registry in self.registries() {
-                let found = self.find_there(registry, &wish, &variants, &*log).await?;
+                let found = self.find_there(registry, wish, &variants, &*log).await?;
                 if let Some(ready) = found {
                     return Ok(ready);
                 }
             }
         }
-        self.build(wish, log).await
+        self.build(Arc::clone(wish), log).await
+    }
+
+    /// What an image that is here, and not of a variant that can run here, is
+    /// made for and this machine does not have.
+    fn missing_python(&self, wish: &ImageWish) -> Option<ImageError> {
+        let key = ImageKey::of(&wish.environment);
+        let images = self.held_images(&key, &self.layout.draft()).ok()?;
+        images.iter().find_map(|image| {
+            let found = self.builds.interpreter(&image.variant, &wish.environment);
+            found.err()
+        })
     }
 
     fn registries(&self) -> impl Iterator<Item = &Registry> {
@@ -180,11 +208,18 @@ impl Inner {
             .blocking(move |inner| inner.build_here(&wish, &*progress))
             .await?;
         let record = image.record.clone();
-        if let Some(registry) = &self.workspace
-            && let Err(error) = self.send(registry, &image, &*log).await
-        {
-            let what = format!("image is not in the {} registry", registry.role());
-            soften(&*log, &what, error)?;
+        if let Some(registry) = &self.workspace {
+            match self.send(registry, &image, &*log).await {
+                Ok(pushed) => {
+                    let sent = mib(pushed.moved_bytes);
+                    let text = format!("pushed to {}, {sent} sent", registry.address());
+                    log.event(Step::Image, StepOutcome::Done, &text);
+                }
+                Err(error) => {
+                    let what = format!("image is not in the {} registry", registry.role());
+                    soften(&*log, &what, error)?;
+                }
+            }
         }
         Ok(ReadyImage {
             record,
@@ -205,7 +240,8 @@ impl Inner {
         }
         let count = built.distributions.len();
         if count > 0 {
-            let text = format!("packing {count} packages");
+            let noun = if count == 1 { "package" } else { "packages" };
+            let text = format!("packing {count} {noun}");
             progress.event(Step::Image, StepOutcome::Running, &text);
         }
         let draft = self.layout.draft();
@@ -342,7 +378,9 @@ fn runs_here(tag: &str) -> bool {
 fn no_registry() -> ImageError {
     ImageError::Registry {
         registry: "workspace".to_owned(),
-        message: "this node has no registry; start it with the address of one".to_owned(),
+        message: "this node has no registry; start it with the address of one: \
+                  `lusk up --registry HOST`, or LUSK_REGISTRY"
+            .to_owned(),
     }
 }
 

@@ -19,6 +19,25 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), ImageError> {
     folder.create(path).map_err(|error| failed(path, &error))
 }
 
+/// Longest text of others in a message.
+const MAX_SAID: usize = 400;
+
+/// A text that holds words of others, as a terminal may show it: cut, and without
+/// what is not to be seen.
+pub(crate) fn printable(text: &str) -> String {
+    let is_shown = |letter: &char| !letter.is_control() && *letter != char::REPLACEMENT_CHARACTER;
+    let mut shown: String = text.chars().filter(is_shown).take(MAX_SAID).collect();
+    if text.chars().filter(is_shown).nth(MAX_SAID).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A refusal of content, in a text that may hold some of it.
+pub(crate) fn refused(text: &str) -> ImageError {
+    ImageError::Refused(printable(text))
+}
+
 /// Content that was refused while it was read through [`io::Read`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -42,7 +61,7 @@ pub(crate) fn verdict(what: &str, error: &io::Error) -> ImageError {
     let mut cause = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
     while let Some(error) = cause {
         if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            return ImageError::Refused(format!("{what}: {refusal}"));
+            return refused(&format!("{what}: {refusal}"));
         }
         if let Some(inner) = error.downcast_ref::<io::Error>() {
             return verdict(what, inner);
@@ -54,7 +73,7 @@ pub(crate) fn verdict(what: &str, error: &io::Error) -> ImageError {
     }
     match error.raw_os_error() {
         Some(_) => ImageError::Storage(format!("{what}: {error}")),
-        None => ImageError::Refused(format!("{what} is not readable: {error}")),
+        None => refused(&format!("{what} is not readable: {error}")),
     }
 }
 
@@ -65,4 +84,19 @@ pub(crate) async fn on_disk<T: Send + 'static>(
     tokio::task::spawn_blocking(body)
         .await
         .map_err(|error| ImageError::Storage(format!("a call was lost: {error}")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_reach_no_terminal_raw() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{fffd}é"), "a[2Jbé");
+        let long = printable(&"x".repeat(MAX_SAID + 1));
+        assert_eq!(long.chars().count(), MAX_SAID + 1);
+        assert!(long.ends_with('…'));
+        let error = io::Error::other("numeric field was not a number: \u{0}\u{1b}");
+        assert!(!verdict("archive", &error).to_string().contains('\u{1b}'));
+    }
 }

@@ -11,6 +11,7 @@ use lusk_domain::{ImageKey, RuntimeKind};
 
 use crate::{
     builder::Variant,
+    disk,
     document::{
         Annotations, CREATED, Config, Descriptor, IMAGE_KEY, MANIFEST_TYPE, Manifest, NATIVE,
         PACKAGE, PYTHON, RUNTIME, VARIANT,
@@ -49,7 +50,7 @@ impl Image {
     /// Takes a manifest in; it must be one of lusk's.
     pub(crate) fn of(descriptor: &Descriptor, manifest: Manifest) -> Result<Self, ImageError> {
         let digest = descriptor.digest;
-        let refused = |text: String| ImageError::Refused(format!("manifest {digest}: {text}"));
+        let refused = |text: String| disk::refused(&format!("manifest {digest}: {text}"));
         bounded(&manifest).map_err(refused)?;
         let said = &manifest.annotations;
         let key = text(said, IMAGE_KEY)
@@ -141,7 +142,7 @@ impl Image {
 
     fn refused(&self, text: &str) -> ImageError {
         let digest = self.descriptor.digest;
-        ImageError::Refused(format!("manifest {digest}: {text}"))
+        disk::refused(&format!("manifest {digest}: {text}"))
     }
 }
 

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::{
-    disk::{Refusal, failed, make_folder, verdict},
+    disk::{Refusal, failed, make_folder, refused, verdict},
     document::{Annotations, Descriptor, Index, Manifest},
 };
 
@@ -136,7 +136,7 @@ impl Layout {
     pub(crate) fn document<T: DeserializeOwned>(&self, blob: &Descriptor) -> Result<T, ImageError> {
         serde_json::from_slice(&self.bytes(blob)?).map_err(|error| {
             let (digest, kind) = (blob.digest, &blob.media_type);
-            ImageError::Refused(format!("{digest} is not a {kind}: {error}"))
+            refused(&format!("{digest} is not a {kind}: {error}"))
         })
     }
 

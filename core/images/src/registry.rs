@@ -17,12 +17,15 @@ mod transport;
 use lusk_contract::{ImageError, ImageSource};
 use lusk_domain::ImageKey;
 
+use crate::disk::printable;
+
 pub use address::RegistryAddress;
 pub(crate) use credentials::Variables;
 pub use ping::ping;
 pub(crate) use pull::Fetched;
 use retry::Fault;
 pub(crate) use retry::Patience;
+pub(crate) use tally::mib;
 use transport::Transport;
 
 /// Blobs that are moved at the same time.
@@ -74,6 +77,11 @@ impl Registry {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> &RegistryAddress {
+        self.transport.address()
+    }
+
     fn repository(&self, key: &ImageKey) -> String {
         self.transport.address().repository(&key.repository())
     }
@@ -87,7 +95,7 @@ impl Registry {
     /// A fault in the words of this room; `step` says what was tried.
     fn failed(&self, step: &str, fault: Fault) -> ImageError {
         let registry = self.transport.address().to_string();
-        let text = &fault.text;
+        let text = printable(&fault.text);
         if fault.is_lie() {
             return ImageError::Refused(format!("registry `{registry}`: {step}: {text}"));
         }

@@ -34,6 +34,8 @@ pub(crate) struct FakeBuilds {
     /// Held by builds until a permit is added, when set.
     pub(crate) gate: Option<Arc<Semaphore>>,
     pub(crate) fails: AtomicBool,
+    /// The machine lost its Python, and builds fail for want of a tool.
+    pub(crate) pythonless: AtomicBool,
     /// Bytes of one more file in the first package.
     pub(crate) large: AtomicUsize,
 }
@@ -41,7 +43,10 @@ pub(crate) struct FakeBuilds {
 impl Builds for FakeBuilds {
     fn variants(&self, wish: &ImageWish) -> Result<Vec<Variant>, ImageError> {
         let wanted = |it: &Variant| wish.runtime.is_none_or(|runtime| runtime == it.runtime);
-        Ok([sandbox(), process()].into_iter().filter(wanted).collect())
+        let has_python = !self.pythonless.load(Ordering::SeqCst);
+        let there = [sandbox(), process()].into_iter();
+        let there = there.filter(|it| has_python || it.runtime == RuntimeKind::Python);
+        Ok(there.filter(wanted).collect())
     }
 
     fn build(
@@ -55,6 +60,12 @@ impl Builds for FakeBuilds {
         if let Some(gate) = &self.gate {
             let pass = tokio::runtime::Handle::current().block_on(gate.acquire());
             pass.unwrap().forget();
+        }
+        if self.pythonless.load(Ordering::SeqCst) {
+            return Err(ImageError::Build {
+                message: "install uv".to_owned(),
+                log: String::new(),
+            });
         }
         if self.fails.load(Ordering::SeqCst) {
             return Err(ImageError::Unsupported("as the test wants".to_owned()));
@@ -93,6 +104,9 @@ impl Builds for FakeBuilds {
         _: &Environment,
     ) -> Result<Option<PathBuf>, ImageError> {
         let is_process = variant.runtime == RuntimeKind::Process;
+        if is_process && self.pythonless.load(Ordering::SeqCst) {
+            return Err(ImageError::Unsupported("no Python 3.11 here".to_owned()));
+        }
         Ok(is_process.then(|| PathBuf::from("python3.11")))
     }
 }
@@ -170,6 +184,13 @@ pub(crate) fn wish(packages: &[&str]) -> ImageWish {
 pub(crate) struct Heard(Mutex<Vec<(StepOutcome, String)>>);
 
 impl Heard {
+    /// Everything that was said, a line each.
+    pub(crate) fn text(&self) -> String {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> = heard.iter().map(|(_, text)| text.as_str()).collect();
+        lines.join("\n")
+    }
+
     pub(crate) fn warnings(&self) -> Vec<String> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let warnings = heard.iter().filter(|(it, _)| *it == StepOutcome::Warning);

@@ -22,7 +22,7 @@ use lusk_domain::Digest;
 use tempfile::TempDir;
 
 use crate::{
-    disk::{failed, make_folder, verdict},
+    disk::{failed, make_folder, refused, verdict},
     document::Descriptor,
     image::Image,
     layout::Layout,
@@ -356,7 +356,7 @@ impl<'a> Target<'a> {
     }
 
     fn refused(&self, text: String) -> ImageError {
-        ImageError::Refused(format!("{}: {text}", self.what))
+        refused(&format!("{}: {text}", self.what))
     }
 }
 
@@ -449,7 +449,7 @@ impl<'a> Merge<'a> {
     }
 
     fn refused(&self, text: &str) -> ImageError {
-        ImageError::Refused(format!("layer {}: {text}", self.layer.digest))
+        refused(&format!("layer {}: {text}", self.layer.digest))
     }
 }
 

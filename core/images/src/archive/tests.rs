@@ -266,3 +266,18 @@ fn archives_that_do_not_come_leave_threads_to_others() {
     });
     runtime.shutdown_background();
 }
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_is_said_to_be_none() {
+    let node = Node::new();
+    let noise: Vec<u8> = (0..4_096_u32)
+        .map(|at| (at * 7 % 251) as u8 | 0x80)
+        .collect();
+    for foreign in [&noise[..], b"short", &[0; 1_024]] {
+        let error = import(&node, foreign).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "image refused: archive of images: not a file that `lusk image export` wrote"
+        );
+    }
+}

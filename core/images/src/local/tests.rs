@@ -176,6 +176,22 @@ async fn a_failed_build_leaves_nothing_and_can_be_tried_again() {
     assert_eq!(node.ensure(&["a"]).await.source, ImageSource::Built);
 }
 
+#[tokio::test]
+async fn a_python_that_an_image_lacks_is_named_rather_than_what_builds() {
+    let node = Node::new();
+    node.ensure(&["native-c"]).await;
+    node.builds.pythonless.store(true, Ordering::SeqCst);
+    for (packages, expected) in [
+        (&["native-c"], "no Python 3.11 here"),
+        (&["native-d"], "install uv"),
+    ] {
+        let (wish, heard) = (wish(packages), Heard::default());
+        let failed = node.images().ensure(&wish, &heard).await;
+        let said = failed.unwrap_err().to_string();
+        assert!(said.ends_with(expected), "{said}");
+    }
+}
+
 /// Names of what an image of the node is made of, the manifest last.
 fn parts(node: &Node) -> Vec<String> {
     let named = node.index().manifests[0].clone();

@@ -21,7 +21,7 @@ use super::{
     transport::{Access, refused},
 };
 use crate::{
-    disk::{failed, on_disk},
+    disk::{self, failed, on_disk},
     document::{Descriptor, MANIFEST_TYPE},
     image::{Image, is_tag},
     layout::{BlobWriter, Draft, Layout, StagedBlob},
@@ -91,7 +91,7 @@ impl Registry {
         let held = Arc::clone(draft);
         let image = on_disk(move || {
             let parsed = serde_json::from_slice(&manifest)
-                .map_err(|error| ImageError::Refused(format!("manifest not readable: {error}")))?;
+                .map_err(|error| disk::refused(&format!("manifest not readable: {error}")))?;
             Image::of(&held.put(MANIFEST_TYPE, &manifest)?, parsed)
         })
         .await?;

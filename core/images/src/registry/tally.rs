@@ -55,6 +55,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-fn mib(bytes: u64) -> String {
+/// Bytes for people.
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

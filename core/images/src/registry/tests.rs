@@ -33,6 +33,22 @@ fn key() -> ImageKey {
 }
 
 #[tokio::test]
+async fn a_push_after_a_build_is_told() {
+    let registry = FakeRegistry::start().await;
+    let (node, heard) = (Node::with(registry.address()), Heard::default());
+    let wish = wish(&PACKAGES);
+    node.images().ensure(&wish, &heard).await.unwrap();
+    let said = heard.text();
+    let pushed = said.lines().find(|line| line.starts_with("pushed to "));
+    assert!(pushed.unwrap_or_default().ends_with(" MiB sent"), "{said}");
+    let error = Node::new().images().push(&key(), &heard).await.unwrap_err();
+    assert!(
+        error.to_string().contains("`lusk up --registry HOST`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn what_one_node_has_built_another_fetches() {
     let registry = FakeRegistry::start().await;
     let first = Node::with(registry.address());
