@@ -245,7 +245,7 @@ fn a_broken_script_is_named_and_nothing_serves() {
     ] {
         let refused = lusk.deploy(service).script(name, text.as_bytes()).fails();
         assert!(refused.contains(expected), "{service}: {refused}");
-        lusk.score_without_key(service).expect(404);
+        lusk.score(service, "").expect(503);
     }
 }
 
