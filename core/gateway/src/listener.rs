@@ -58,14 +58,14 @@ pub struct ListenerOptions {
 }
 
 impl Default for ListenerOptions {
-    /// 10,240 connections, 30 s for headers, 60 s idle, parked after 1 s, 30 s for a
+    /// 10,240 connections, 30 s for headers, 60 s idle, parked after 250 ms, 30 s for a
     /// caller who does not read, 30 s of grace.
     fn default() -> Self {
         Self {
             max_connections: 10_240,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
-            park_after: Duration::from_secs(1),
+            park_after: Duration::from_millis(250),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
         }
