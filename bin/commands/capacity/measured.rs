@@ -17,11 +17,11 @@ pub(super) struct Measured {
     pub(super) cpu: f64,
     pub(super) memory_gb: f64,
     /// Requests that were answered or refused.
-    requests: u64,
+    pub(super) requests: u64,
     /// Seconds that these took, queue included.
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Requests that waited for a slot in vain: their time is no work.
-    refused: u64,
+    pub(super) refused: u64,
 }
 
 impl Measured {
