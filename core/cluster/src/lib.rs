@@ -10,6 +10,7 @@
 //! long it may take and who is tried next is the router's to say.
 
 mod answer;
+mod connector;
 mod health;
 mod remote;
 mod replica;

@@ -5,7 +5,7 @@
 //! just then is lost. One that finds its connection closed before a byte of it
 //! was sent goes out on another by itself.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -16,14 +16,13 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use lusk_domain::ReplicaUrl;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use crate::connector::Connector;
 
 /// How long a connection waits for its next request: less than the 2 s of
 /// gunicorn, the shortest default of the servers that are met here.
@@ -31,9 +30,6 @@ const IDLE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Most bytes of an answer's head; the scoring door takes as many of a request's.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-
-/// After so much silence of a connection its other end is asked for a sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +60,7 @@ pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
     prefix: String,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
 }
 
 impl Upstream {
@@ -84,16 +80,7 @@ impl Upstream {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(format!("no request can be made for {url}"));
         };
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(connect_timeout));
-        connector.set_keepalive(Some(SIGN_OF_LIFE));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(url.is_secure())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector = Connector::new(url.is_secure(), connect_timeout)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
@@ -153,22 +140,6 @@ impl Upstream {
             .build()
             .map_err(|error| Failed::NotSent(error.to_string()))
     }
-}
-
-/// Trusts whom the machine trusts. Where no TLS is spoken nobody needs to be, and
-/// the machine's certificates are not read.
-fn tls(is_spoken: bool) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let no_tls = |error: rustls::Error| format!("TLS cannot be spoken here: {error}");
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(no_tls)?;
-    let builder = if is_spoken {
-        builder.with_platform_verifier().map_err(no_tls)?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
 }
 
 fn not_answered(error: &hyper_util::client::legacy::Error) -> Failed {

@@ -72,3 +72,17 @@ async fn a_server_that_starts_late_is_waited_for() {
     let replica = start(&host, &revision(&[&server.url], 1), 0).await;
     assert_eq!(score(&*replica, "1").await.unwrap().body, "1");
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_shake_hands_is_not_there() {
+    // The machine takes the connection, nobody speaks on it.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let options = RemoteOptions {
+        connect_timeout: Duration::from_millis(20),
+        ..options()
+    };
+    let error = refused(options, &url).await;
+    assert_eq!(error.kind, StartErrorKind::Unreachable);
+    assert!(error.message.contains("after 20 ms"), "{error}");
+}
