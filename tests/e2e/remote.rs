@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::Reply,
-    lusk::{Lusk, until},
+    lusk::{Lusk, Setup, skip, test_folder, until},
 };
 
 /// Speaks as the original's scoring server does, with what Python brings along.
@@ -57,7 +57,13 @@ class Scoring(http.server.BaseHTTPRequestHandler):
             self.answer(200, {"body": body, "headers": seen, "path": self.path},
                         x_ms_run_fn_exec_ms="12.345")
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scoring)
+port = int(sys.argv[2])
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Scoring)
+if len(sys.argv) > 3:
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_port, flush=True)
 server.serve_forever()
 "#;
@@ -69,8 +75,14 @@ struct Outside {
 
 impl Outside {
     fn start(name: &str) -> Self {
+        Self::start_at(name, "0", &[])
+    }
+
+    /// On this port, with TLS where a certificate and its key are given.
+    fn start_at(name: &str, port: &str, certificate: &[&str]) -> Self {
         let mut process = Command::new("python3")
-            .args(["-c", SERVER, name])
+            .args(["-c", SERVER, name, port])
+            .args(certificate)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -79,7 +91,12 @@ impl Outside {
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let url = format!("http://127.0.0.1:{}", line.trim());
+        let scheme = if certificate.is_empty() {
+            "http"
+        } else {
+            "https"
+        };
+        let url = format!("{scheme}://127.0.0.1:{}", line.trim());
         Self { process, url }
     }
 
@@ -271,4 +288,62 @@ fn what_cannot_be_is_refused_with_its_reason() {
         &[&gone, "not reachable"],
     );
     assert!(told.contains("refused"), "{told}");
+}
+
+#[test]
+fn a_node_comes_back_though_one_of_two_servers_is_away() {
+    let mut lusk = Lusk::start("remote-away");
+    let (first, mut second) = (Outside::start("first"), Outside::start("second"));
+    lusk.deploy("pair")
+        .args(&["--remote", &first.url, "--remote", &second.url, "--nr", "2"])
+        .done();
+    lusk.stop();
+    second.kill();
+    lusk.restart();
+    let service = lusk.service("pair");
+    assert_eq!(service["state"], "Healthy", "{service}");
+    assert_eq!(service["deploymentStatus"]["availableReplicas"], 1);
+    for _ in 0..10 {
+        lusk.score("pair", "1").expect(200);
+    }
+    let port = second.url.rsplit(':').next().unwrap();
+    let _back = Outside::start_at("back", port, &[]);
+    until("the other one is back", || {
+        from(&lusk.score("pair", "1").expect(200)).as_deref() == Some("back")
+    });
+}
+
+#[test]
+fn tls_is_spoken_with_servers_that_the_machine_trusts() {
+    let folder = test_folder("remote-tls");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (at("certificate.pem"), at("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=outside",
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+        ])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .stderr(Stdio::null())
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        return skip("tls_is_spoken_with_servers", "no openssl here");
+    }
+    let server = Outside::start_at("safe", "0", &[&certificate, &key]);
+    let setup = Setup::default().variable("SSL_CERT_FILE", &certificate);
+    let lusk = Lusk::start_with("remote-trusted", setup);
+    lusk.deploy("safe").args(&["--remote", &server.url]).done();
+    let reply = lusk.score("safe", "1").expect(200);
+    assert_eq!(from(&reply).as_deref(), Some("safe"));
+    let lusk = Lusk::start("remote-untrusted");
+    let told = lusk.deploy("safe").args(&["--remote", &server.url]).fails();
+    assert!(told.contains("certificate"), "{told}");
 }
