@@ -38,7 +38,7 @@ pub(crate) struct Caller {
     calls: AtomicU32,
     /// Those that have no answer yet.
     answering: AtomicU32,
-    /// Answers whose bodies are not written yet; a streamed one may rest for long.
+    /// Answers whose next part is not there yet; a streamed one may rest for long.
     sending: AtomicU32,
     /// The latest one may be answered with `100 Continue` at any time.
     takes_continue: AtomicBool,
@@ -73,7 +73,7 @@ impl Caller {
         Under::new(self, |caller| &caller.answering)
     }
 
-    /// Counts an answer's body as being sent.
+    /// Counts an answer as resting.
     pub(crate) fn sending(self: &Arc<Self>) -> Under {
         Under::new(self, |caller| &caller.sending)
     }
@@ -97,7 +97,7 @@ impl Caller {
         self.answering.load(Relaxed) > 0
     }
 
-    /// Whether a body is on its way to it.
+    /// Whether more of an answer is to come.
     pub(crate) fn is_sent_to(&self) -> bool {
         self.sending.load(Relaxed) > 0
     }

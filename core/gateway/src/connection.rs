@@ -277,39 +277,50 @@ fn is_idle(seen: Progress, now: Progress) -> bool {
     seen.calls == now.calls && now.written - seen.written < MIN_PROGRESS
 }
 
+/// What one connection's requests need: one count for both, which no other connection
+/// touches.
+type Talk<A> = (Arc<A>, Arc<Caller>);
+
 fn answer<A: Answer>(
-    talk: Arc<(Arc<A>, Arc<Caller>)>,
+    talk: Arc<Talk<A>>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<hyper::Response<Sent<A::Body>>, Infallible>> {
+) -> impl Future<Output = Result<hyper::Response<Sent<A>>, Infallible>> {
     let under = talk.1.begin(request.version());
     async move {
-        let (door, caller) = &*talk;
-        let answer = door.answer(request, caller).await;
-        let sending = caller.sending();
+        let answer = talk.0.answer(request, &talk.1).await;
         drop(under);
         Ok(answer.map(|body| Sent {
-            body: Box::pin(body),
-            _sending: sending,
+            body,
+            talk,
+            resting: None,
         }))
     }
 }
 
-/// A body that says as long as it is there that the connection is not idle, however
-/// long its next part takes.
-struct Sent<B> {
-    body: Pin<Box<B>>,
-    _sending: Under,
+/// A body that says, while its next part is not there, that the connection is not idle,
+/// however long that takes. While the part is there and its caller does not take it, the
+/// connection is.
+struct Sent<A: Answer> {
+    body: A::Body,
+    talk: Arc<Talk<A>>,
+    resting: Option<Under>,
 }
 
-impl<B: Body> Body for Sent<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl<A: Answer> Body for Sent<A> {
+    type Data = <A::Body as Body>::Data;
+    type Error = <A::Body as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match polled.is_pending() {
+            false => self.resting = None,
+            true if self.resting.is_none() => self.resting = Some(self.talk.1.sending()),
+            true => {}
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -103,7 +103,7 @@ pub fn raise_file_limit() -> usize {
 /// Answers requests of one door.
 pub(crate) trait Answer: Send + Sync + 'static {
     /// What the door's answers carry.
-    type Body: Body<Data: Send, Error: Error + Send + Sync> + Send + 'static;
+    type Body: Body<Data: Send, Error: Error + Send + Sync> + Send + Unpin + 'static;
 
     /// The answer to one request. Dropped when the caller goes away.
     fn answer(

@@ -306,3 +306,18 @@ async fn a_flood_of_resets_leaves_nothing_behind() {
     until(|| route.status().busy == 0).await;
     assert_eq!(node.post("x").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_caller_who_never_takes_its_answer_is_cut_off() {
+    let answer = "x".repeat(4 * 1024 * 1024);
+    let mut options = ScoringOptions::default();
+    options.listener.idle_timeout = SHORT;
+    let route = route_that(Behaviour::Reply(reply(StatusCode::OK, &answer)));
+    let node = Node::with(route, options).await;
+    let mut connection = Connection::to(&node).await;
+    let begun = within(connection.post(&[BEARER], "x")).await;
+    let deaf = begun.expect("an answer begins").into_body();
+    // More than its window holds, so that the rest waits for a caller who reads nothing.
+    until(|| node.books.open_connections() == 0).await;
+    drop((deaf, connection));
+}
