@@ -88,7 +88,7 @@ pub fn raise_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
-        ..limit.clone()
+        ..limit
     };
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
