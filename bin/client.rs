@@ -20,7 +20,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use lusk_domain::{Digest, Secret};
-use lusk_store::NodeInfo;
+use lusk_store::{FolderView, Holder, NodeInfo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -385,15 +385,30 @@ impl Refusal {
         }
     }
 
-    /// The way out, where the status tells one.
+    /// The way out, where status and message tell one.
     pub(crate) fn help(&self) -> Option<String> {
-        match self.status {
-            StatusCode::UNAUTHORIZED => Some(
+        let begins = |with: &str| self.message.starts_with(with);
+        let help = match self.status {
+            StatusCode::UNAUTHORIZED => {
                 "the token is of another node; give the right --data, or LUSK_ADMIN_TOKEN"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
+            }
+            StatusCode::NOT_FOUND if begins("no service `") => {
+                "`lusk service list` shows those that are there"
+            }
+            StatusCode::NOT_FOUND if begins("no model `") => {
+                "`lusk model list` shows those that are there"
+            }
+            StatusCode::NOT_FOUND if begins("no environment `") => {
+                "`lusk environment list` shows those that are there"
+            }
+            StatusCode::CONFLICT
+                if begins("service `") && self.message.contains("exists already") =>
+            {
+                "--overwrite replaces it; another --name makes another service"
+            }
+            _ => return None,
+        };
+        Some(help.to_owned())
     }
 }
 
@@ -442,11 +457,25 @@ fn data_folder(global: &GlobalArgs) -> anyhow::Result<PathBuf> {
 fn running_node(data: &Path) -> anyhow::Result<NodeInfo> {
     let found = NodeInfo::read(data)
         .with_context(|| format!("looking for a node in {}", data.display()))?;
-    found.ok_or_else(|| {
-        Trouble::new(format!("no node runs in {}", data.display()))
-            .with_help("start one with `lusk up`, or name another data folder with --data")
-            .into()
-    })
+    found.ok_or_else(|| no_node(data).into())
+}
+
+/// A node that has not announced itself: none, or one that is still on its way,
+/// which its lock tells.
+fn no_node(data: &Path) -> Trouble {
+    let view = FolderView::look(data).ok().flatten();
+    let Some(Holder::Process(pid)) = view.map(|view| view.holder) else {
+        return Trouble::new(format!("no node runs in {}", data.display()))
+            .with_help("start one with `lusk up`, or name another data folder with --data");
+    };
+    let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+    Trouble::new(format!(
+        "a node is starting in {}{process} and takes no commands yet",
+        data.display()
+    ))
+    .with_help(
+        "try again when it has said where it listens; services that were there come back first",
+    )
 }
 
 fn no_token(data: &Path) -> anyhow::Error {
@@ -527,6 +556,30 @@ mod tests {
             "?a=x%3Dy&c=1"
         );
         assert_eq!(query(&[("a", None)]), "");
+    }
+
+    #[test]
+    fn a_node_on_its_way_is_told_from_none() {
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("data");
+        let said = |data: &Path| running_node(data).err().unwrap().to_string();
+        assert!(said(&data).starts_with("no node runs in "));
+        let held = lusk_store::DataFolder::lock(&data, false).unwrap();
+        let starting = format!("(process {}) and takes no commands yet", std::process::id());
+        assert!(said(&data).ends_with(&starting), "{}", said(&data));
+        drop(held);
+        assert!(said(&data).starts_with("no node runs in "));
+    }
+
+    #[test]
+    fn refusals_tell_the_way_out() {
+        let help = |status: u16, message: &str| {
+            let error = serde_json::json!({"statusCode": status, "message": message});
+            Refusal::of(&error).help().unwrap_or_default()
+        };
+        assert!(help(404, "no service `a`").contains("lusk service list"));
+        assert!(help(409, "service `a` exists already; update it").contains("--overwrite"));
+        assert_eq!(help(409, "operation 1 on service `a` is still running"), "");
     }
 
     #[test]

@@ -362,6 +362,12 @@ fn table(value: &Value, columns: &[Column]) -> String {
     table.trim_fmt()
 }
 
+/// A number with its noun.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{number} {noun}")
+}
+
 /// A size for people: powers of 1,024.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -44,8 +44,7 @@ pub(crate) struct ScriptArgs {
     /// [default: script and environment tell it]
     #[arg(long, visible_alias = "rt", value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
-    /// Port on which the script of a local service waits for a debugger; 0 in a
-    /// change: it waits no more
+    /// Port on which the script of a local service waits for a debugger; 0: none
     #[arg(long, value_name = "PORT")]
     pub(crate) debug_port: Option<u16>,
     /// Deprecated: conda definition

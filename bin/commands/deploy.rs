@@ -71,13 +71,13 @@ fn report(session: &Session, service: &Value, no_wait: bool, begun: Instant) -> 
     render::data(session.format, &service::serialized(service), &columns())
 }
 
-/// A service name, or misuse.
+/// A service name.
 ///
 /// # Errors
 /// The text is no service name.
 pub(crate) fn checked_name(text: &str) -> anyhow::Result<ServiceName> {
     text.parse()
-        .map_err(|error: lusk_domain::NameError| Trouble::misuse(error.to_string()).into())
+        .map_err(|error: lusk_domain::NameError| Trouble::new(error.to_string()).into())
 }
 
 /// Reads both configs, so that what is wrong with either is told at once.

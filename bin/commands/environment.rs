@@ -133,7 +133,7 @@ async fn download(session: &Session, args: &EnvironmentDownloadArgs) -> anyhow::
         serde_json::from_value(found).context("reading the node's environment")?;
     let folder = session.at(&args.directory);
     let files = directory::files(&environment)?;
-    directory::write(&folder, &files, args.overwrite)?;
+    directory::write(&folder, &files, Some(args.overwrite))?;
     let reply = json!({ "path": folder });
     finish(session, &args.metadata, &reply, &COLUMNS)
 }

@@ -28,7 +28,7 @@ use crate::{
 pub(crate) async fn run(session: &Session, command: ImageCommand) -> anyhow::Result<()> {
     let ran = dispatch(session, command).await;
     ran.map_err(|error| match is_absent(&error) {
-        true => Trouble::new(error.to_string())
+        true => Trouble::new(error.root_cause().to_string())
             .with_help("`lusk image build` builds it, `lusk image pull` fetches it")
             .into(),
         false => error,
@@ -37,7 +37,8 @@ pub(crate) async fn run(session: &Session, command: ImageCommand) -> anyhow::Res
 
 /// Whether the node said that it does not have the image.
 fn is_absent(error: &anyhow::Error) -> bool {
-    is_status(error, StatusCode::NOT_FOUND) && error.to_string().starts_with("no image `")
+    is_status(error, StatusCode::NOT_FOUND)
+        && error.root_cause().to_string().starts_with("no image `")
 }
 
 async fn dispatch(session: &Session, command: ImageCommand) -> anyhow::Result<()> {
@@ -165,8 +166,10 @@ fn summary_line(summary: &Value) -> String {
 async fn show(session: &Session, args: &ImageArgs) -> anyhow::Result<()> {
     let key = key(session, args).await?;
     let shown = session.client().get(&path(&key, "")).await?;
-    if session.format != Format::Table {
-        return render::data(session.format, &shown, &[]);
+    match session.format {
+        Format::Table => {}
+        Format::Tsv => return render::data(session.format, &shown["images"], &SHOW),
+        _ => return render::data(session.format, &shown, &[]),
     }
     let images = shown["images"].as_array();
     for (index, image) in images.into_iter().flatten().enumerate() {
@@ -218,13 +221,15 @@ async fn prune(session: &Session, args: &ImagePruneArgs) -> anyhow::Result<()> {
     let client = session.client();
     let sent = client.send(Method::POST, "/images/prune", Some(&body));
     let pruned = sent.await?.body;
-    if session.format != Format::Table {
-        return render::data(session.format, &pruned, &[]);
+    match session.format {
+        Format::Table => {}
+        Format::Tsv => return render::data(session.format, &pruned["images"], &LIST[..4]),
+        _ => return render::data(session.format, &pruned, &[]),
     }
     render::data(session.format, &pruned["images"], &LIST[..4])?;
     let removed = pruned["images"].as_array().map_or(0, Vec::len);
-    let noun = if removed == 1 { "image" } else { "images" };
-    let line = format!("{removed} {noun} removed, {} freed", size(&pruned["bytes"]));
+    let removed = render::count(removed as u64, "image", "images");
+    let line = format!("{removed} removed, {} freed", size(&pruned["bytes"]));
     render::text(session.format, &line)
 }
 
@@ -240,7 +245,7 @@ fn path(key: &ImageKey, below: &str) -> String {
 async fn key(session: &Session, args: &ImageArgs) -> anyhow::Result<ImageKey> {
     let choice = &args.choice;
     if let Some(text) = &choice.key {
-        return parsed(text).map_err(|error| Trouble::misuse(error.to_string()).into());
+        return parsed(text);
     }
     if let Some(name) = &choice.environment_name {
         let version = args.environment_version.as_deref();

@@ -163,10 +163,10 @@ async fn delete(session: &Session, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A model id, or misuse.
+/// A model id.
 fn checked_id(text: &str) -> anyhow::Result<ModelId> {
     text.parse().map_err(|error: lusk_domain::NameError| {
-        Trouble::misuse(error.to_string())
+        Trouble::new(error.to_string())
             .with_help("`lusk model list` shows what is registered")
             .into()
     })

@@ -140,12 +140,11 @@ async fn send_folder(
     let size = packed.archive.as_file().metadata()?.len();
     let sent = upload::send(session, &[(archive, snapshot.digest, size)]).await?;
     let reused = if sent == 0 { ", unchanged" } else { "" };
-    let files = if snapshot.files == 1 { "file" } else { "files" };
     session.progress.step(
         "snapshot",
         &format!(
-            "{} {files}, {} ({} ignored){reused}",
-            snapshot.files,
+            "{}, {} ({} ignored){reused}",
+            render::count(snapshot.files.into(), "file", "files"),
             render::size(snapshot.bytes),
             packed.ignored
         ),

@@ -251,7 +251,10 @@ async fn list_keys(session: &Session, name: &str) -> anyhow::Result<Value> {
 
 async fn regenerate(session: &Session, args: &ServiceRegenArgs) -> anyhow::Result<()> {
     let name = checked_name(&args.name)?;
-    let kind: KeyKind = args.key.parse().map_err(Trouble::misuse)?;
+    let kind: KeyKind = args
+        .key
+        .parse()
+        .map_err(|error: String| Trouble::new(error))?;
     let body = json!({ "keyType": kind, "keyValue": args.set_key });
     let sent = session
         .client()
@@ -295,6 +298,9 @@ async fn score(session: &Session, args: &ServiceRunArgs) -> anyhow::Result<()> {
     if status.is_success() {
         return print_reply(&reply);
     }
+    if let Some(trouble) = not_healthy(&args.name, &service) {
+        return Err(trouble.into());
+    }
     let said = String::from_utf8_lossy(&reply);
     let said: Vec<_> = (!said.trim().is_empty())
         .then(|| said.into_owned())
@@ -305,6 +311,20 @@ async fn score(session: &Session, args: &ServiceRunArgs) -> anyhow::Result<()> {
             .with_causes(said)
             .with_help(format!("see `lusk service get-logs -n {}`", args.name))
             .into(),
+    )
+}
+
+/// Why a service that did not answer well cannot; none if it should have.
+fn not_healthy(name: &str, service: &Value) -> Option<Trouble> {
+    let state = service["state"].as_str().filter(|it| *it != "Healthy")?;
+    let error = service["error"]["message"].as_str();
+    let error = error.or(service["deploymentStatus"]["error"]["message"].as_str());
+    Some(
+        Trouble::new(format!("service `{name}` is {state}"))
+            .with_causes(error.map(str::to_owned).into_iter().collect())
+            .with_help(format!(
+                "see `lusk service show -n {name}` and `lusk service get-logs -n {name}`"
+            )),
     )
 }
 
@@ -350,6 +370,15 @@ mod tests {
         assert_eq!(keys.len(), 33);
         assert!(!keys.contains_key("runtime") && !keys.contains_key("port"));
         assert_eq!(serialized["tags"]["a"], "b");
+    }
+
+    #[test]
+    fn a_service_that_is_not_healthy_says_why() {
+        let failed = json!({"state": "Failed", "error": {"message": "init() raised"}});
+        let trouble = not_healthy("digits", &failed).unwrap();
+        assert_eq!(trouble.to_string(), "service `digits` is Failed");
+        assert!(format!("{trouble:?}").contains("init() raised"));
+        assert_eq!(not_healthy("digits", &json!({"state": "Healthy"})), None);
     }
 
     #[test]

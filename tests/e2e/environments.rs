@@ -104,7 +104,7 @@ fn wrong_environments_are_refused_with_their_reason() {
     let lusk = Lusk::start("wrong-environments");
     register(&lusk, "hello");
     let words = ["environment", "scaffold", "-n", "AzureML-x", "-d", "other"];
-    let said = lusk.cli(&words).fails(2);
+    let said = lusk.cli(&words).fails(1);
     assert!(said.contains("curated"), "{said}");
     let refused = lusk.deploy("nobody").python(SCRIPT).args(&["-e", "greet"]);
     let said = refused.fails();

@@ -218,7 +218,7 @@ fn a_scan_tells_by_its_exit_code() {
     assert_eq!(report["findings"][0]["package"], "six");
     assert_eq!(report["findings"][0]["fixed"], json!(["1.17.0"]));
     assert_eq!(scan("good").json()["findings"], json!([]));
-    assert!(scan("absent").fails(2).contains("absent"));
+    assert!(scan("absent").fails(1).contains("absent"));
     let sbom = fs::read(lusk.folder().join("sbom.json")).expect("a file");
     let sbom: Value = serde_json::from_slice(&sbom).expect("JSON");
     assert_eq!(sbom["bomFormat"], "CycloneDX");

@@ -62,20 +62,24 @@ pub(crate) fn pretty(value: &Value) -> anyhow::Result<String> {
 
 /// Writes `files` to `folder`, which is made if it is missing. What of the
 /// three files is there and not among them is in the way too: it would be read.
+/// `overwrite` is none where no flag asks for it.
 ///
 /// # Errors
 /// A file is in the way, or cannot be written.
-pub(crate) fn write(folder: &Path, files: &[File], overwrite: bool) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, files: &[File], overwrite: Option<bool>) -> anyhow::Result<()> {
     let there: Vec<_> = [DEFINITION, CONDA, DOCKERFILE]
         .into_iter()
         .filter(|name| folder.join(name).symlink_metadata().is_ok())
         .collect();
-    if let (Some(first), false) = (there.first(), overwrite) {
-        return Err(
-            Trouble::new(format!("{} is there already", folder.join(first).display()))
-                .with_help("name another folder, or remove what is in this one")
-                .into(),
-        );
+    if let (Some(first), None | Some(false)) = (there.first(), overwrite) {
+        let help = match overwrite {
+            Some(_) => "give --overwrite to replace it, or name another folder",
+            None => "name another folder, or remove what is in this one",
+        };
+        let path = folder.join(first);
+        return Err(Trouble::new(format!("{} is there already", path.display()))
+            .with_help(help)
+            .into());
     }
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     for (name, text) in files {
@@ -109,7 +113,7 @@ mod tests {
         }))
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &files(&environment).unwrap(), false).unwrap();
+        write(folder.path(), &files(&environment).unwrap(), None).unwrap();
         let read = environment_directory(folder.path()).unwrap();
         assert_eq!(read.value, environment);
         assert_eq!(read.notices, []);
@@ -120,14 +124,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(DOCKERFILE), "FROM old").unwrap();
         let files = [(DEFINITION, "{}".to_owned())];
-        let error = write(folder.path(), &files, false).unwrap_err();
+        let error = write(folder.path(), &files, None).unwrap_err();
+        let help = |error: &anyhow::Error| format!("{:?}", error.downcast_ref::<Trouble>());
+        assert!(!help(&error).contains("--overwrite"));
+        let flagged = write(folder.path(), &files, Some(false)).unwrap_err();
+        assert!(help(&flagged).contains("--overwrite"));
         assert!(
             error
                 .to_string()
                 .ends_with("BaseDockerfile is there already")
         );
         assert!(!folder.path().join(DEFINITION).exists());
-        write(folder.path(), &files, true).unwrap();
+        write(folder.path(), &files, Some(true)).unwrap();
         assert!(!folder.path().join(DOCKERFILE).exists());
     }
 }

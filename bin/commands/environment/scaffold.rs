@@ -30,10 +30,10 @@ pub(crate) fn run(global: &GlobalArgs, args: &EnvironmentScaffoldArgs) -> anyhow
     let name: EnvironmentName = args
         .name
         .parse()
-        .map_err(|error: lusk_domain::NameError| Trouble::misuse(error.to_string()))?;
+        .map_err(|error: lusk_domain::NameError| Trouble::new(error.to_string()))?;
     let folder = folder_of(global)?.join(&args.directory);
     let files = files(&name, args.dockerfile)?;
-    directory::write(&folder, &files, false)?;
+    directory::write(&folder, &files, None)?;
     if !global.only_show_errors {
         render::talk(&format!(
             "change the files, then: lusk environment register -d {}",
@@ -111,7 +111,7 @@ mod tests {
         for dockerfile in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let files = files(&name, dockerfile).unwrap();
-            directory::write(folder.path(), &files, false).unwrap();
+            directory::write(folder.path(), &files, None).unwrap();
             let read = environment_directory(folder.path()).unwrap();
             assert_eq!(read.notices, []);
             let environment = read.value;

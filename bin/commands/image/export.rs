@@ -61,8 +61,7 @@ pub(super) async fn run(session: &Session, args: &ImageExportArgs) -> anyhow::Re
             .into());
     }
     let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(parent)
-        .with_context(|| format!("writing to {}", parent.display()))?;
+    let mut file = NamedTempFile::new_in(parent).map_err(|error| not_writable(parent, &error))?;
     let exported = match &args.image.choice.service {
         Some(name) => export_service(session, name, file.as_file_mut()).await,
         None => export_image(session, args, file.as_file_mut()).await,
@@ -75,6 +74,18 @@ pub(super) async fn run(session: &Session, args: &ImageExportArgs) -> anyhow::Re
         .with_context(|| format!("writing {}", path.display()))?;
     reply["file"] = json!(path);
     render::data(session.format, &reply, &COLUMNS)
+}
+
+/// The name of the temporary file, which the error holds, says nothing.
+fn not_writable(folder: &Path, error: &std::io::Error) -> Trouble {
+    let what = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no folder {}", folder.display()),
+        _ => format!("{} cannot be written to", folder.display()),
+    };
+    let cause = std::io::Error::from(error.kind()).to_string();
+    Trouble::new(what)
+        .with_causes(vec![cause])
+        .with_help("name a file in another folder with --file")
 }
 
 /// A temporary file is private; this one is to be carried away.
@@ -219,6 +230,11 @@ fn wish(service: &Value) -> Value {
         let off = json!({ "autoscaleEnabled": false });
         wish.insert("autoScaler".to_owned(), off);
     }
+    if !service["remoteReplicas"].is_null() {
+        // What outside replicas use is not the node's to give.
+        wish.remove("containerResourceRequirements");
+        wish.insert("remoteReplicas".to_owned(), service["remoteReplicas"].clone());
+    }
     let collection = json!({ "storageEnabled": service["dataCollection"]["storageEnabled"] });
     wish.insert("dataCollection".to_owned(), collection);
     let mut image = service["environmentImageRequest"].clone();
@@ -233,6 +249,17 @@ fn wish(service: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wish_for_outside_replicas_reserves_nothing() {
+        let service = json!({
+            "name": "away", "numReplicas": 1, "remoteReplicas": ["http://a"],
+            "containerResourceRequirements": {"cpu": 0.0, "memoryInGB": 0.0},
+        });
+        let wish = wish(&service);
+        assert_eq!(wish["remoteReplicas"], json!(["http://a"]));
+        assert_eq!(wish["containerResourceRequirements"], Value::Null);
+    }
 
     #[test]
     fn a_wish_holds_nothing_of_this_node() {

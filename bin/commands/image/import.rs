@@ -294,8 +294,22 @@ impl Parcel {
             .await
             .context("images and models are here, the service is not")?;
         let what = format!("deployment of service `{name}`");
-        operation::follow(session, &sent.body, &what).await?;
+        let followed = operation::follow(session, &sent.body, &what).await;
+        followed.map_err(|error| with_way_on(error, &name))?;
         crate::commands::service::get(session, &name).await
+    }
+}
+
+/// What a deployment that failed leaves here, and how to go on from there.
+fn with_way_on(error: anyhow::Error, name: &str) -> anyhow::Error {
+    match error.downcast::<Trouble>() {
+        Ok(trouble) => trouble
+            .with_help(format!(
+                "images, models and service `{name}` stay: put right what failed and import again \
+                 with --overwrite, or take it away with `lusk service delete -n {name}`"
+            ))
+            .into(),
+        Err(error) => error,
     }
 }
 
@@ -374,6 +388,14 @@ mod tests {
         let escape = json!({"format": 1, "models": [{"id": "m:1",
             "draft": {"name": "m", "files": [{"path": "../x", "digest": Digest::of(b""), "size": 0}]}}]});
         assert!(refused(&escape, &[]).contains("../x"));
+    }
+
+    #[test]
+    fn a_failed_deployment_says_how_to_go_on() {
+        let failed = Trouble::new("deployment of service `s` failed: image: no Python 3.11");
+        let error = with_way_on(failed.into(), "s");
+        let told = format!("{:?}", error.downcast_ref::<Trouble>());
+        assert!(told.contains("import again with --overwrite"), "{told}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, args: &ImageScanArgs) -> anyhow::Resu
     let database = session.at(&args.osv);
     let report = tokio::task::spawn_blocking(move || lusk_images::scan(&sbom, &database)).await?;
     let report = report.map_err(|error| match error {
-        lusk_images::ScanError::Database { .. } => Trouble::misuse(error.to_string())
+        lusk_images::ScanError::Database { .. } => Trouble::new(error.to_string())
             .with_help("--osv takes a folder or a file of advisories in the OSV format"),
         other => Trouble::new(other.to_string()),
     })?;
@@ -63,12 +63,16 @@ fn conclusion(report: &Value) -> String {
     let findings = report["findings"].as_array().map_or(0, Vec::len);
     let unreadable = match report["unreadable"].as_u64() {
         None | Some(0) => String::new(),
-        Some(count) => format!(", {count} entries of the database could not be read"),
+        Some(number) => {
+            let entries = render::count(number, "entry", "entries");
+            format!(", {entries} of the database could not be read")
+        }
     };
+    let number = |key: &str| report[key].as_u64().unwrap_or_default();
     format!(
-        "{findings} found in {} packages against {} advisories{unreadable}",
-        plain(&report["components"]),
-        plain(&report["advisoriesRead"])
+        "{findings} found in {} against {}{unreadable}",
+        render::count(number("components"), "package", "packages"),
+        render::count(number("advisoriesRead"), "advisory", "advisories")
     )
 }
 
@@ -82,7 +86,9 @@ mod tests {
             json!({"components": 3, "advisoriesRead": 20, "unreadable": 1, "findings": [{}]});
         assert_eq!(
             conclusion(&report),
-            "1 found in 3 packages against 20 advisories, 1 entries of the database could not be read"
+            "1 found in 3 packages against 20 advisories, 1 entry of the database could not be read"
         );
+        let one = json!({"components": 1, "advisoriesRead": 1, "findings": []});
+        assert_eq!(conclusion(&one), "0 found in 1 package against 1 advisory");
     }
 }

@@ -110,7 +110,7 @@ fn draft(session: &Session, args: &ModelRegisterArgs) -> anyhow::Result<ModelDra
     let name = args
         .name
         .parse()
-        .map_err(|error: lusk_domain::NameError| Trouble::misuse(error.to_string()))?;
+        .map_err(|error: lusk_domain::NameError| Trouble::new(error.to_string()))?;
     let run = match &args.run_metadata_file {
         Some(file) => run_metadata(&session.at(file))?,
         None => Value::Null,

@@ -256,5 +256,5 @@ async fn a_scan_says_by_its_exit_code_what_it_found() {
     assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), sbom);
     door.run(folder.path(), &scan("none")).await.unwrap();
     let error = door.run(folder.path(), &scan("absent")).await.unwrap_err();
-    assert_eq!(render::exit_code(&error), render::MISUSED, "{error:#}");
+    assert_eq!(render::exit_code(&error), render::FAILED, "{error:#}");
 }

@@ -25,7 +25,8 @@ async fn a_reload_sends_the_script_and_its_folder_and_no_more() {
     let answers = [
         (200, service()),
         (200, Value::Null),
-        (202, ended("Succeeded")),
+        (202, ended("Running")),
+        (200, ended("Succeeded")),
         (200, service()),
     ];
     let door = Door::open(answers.to_vec()).await;
@@ -45,7 +46,8 @@ async fn an_update_of_the_environment_needs_no_script() {
     let folder = project();
     let answers = [
         (200, service()),
-        (202, ended("Succeeded")),
+        (202, ended("Running")),
+        (200, ended("Succeeded")),
         (200, service()),
     ];
     let door = Door::open(answers.to_vec()).await;
