@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 
 /// Why a text is not the name it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a {what}: {rule}")]
+#[error("`{value}` is not {} {what}: {rule}", article(what))]
 pub struct NameError {
     /// What the text was meant to name, in words.
     pub what: &'static str,
@@ -18,6 +18,14 @@ pub struct NameError {
     pub value: String,
     /// The rule in words.
     pub rule: &'static str,
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 
 fn refuse(what: &'static str, value: &str, rule: &'static str) -> NameError {

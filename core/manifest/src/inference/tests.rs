@@ -282,7 +282,7 @@ fn a_name_alone_refers_to_a_registered_environment() {
     insta::assert_snapshot!(
         project.report(r#"{"entryScript":"score.py","environment":{"name":"AzureML-sklearn"}}"#),
         @r"
-    error: inferenceconfig.json line 1: `AzureML-sklearn` is not a environment name: 1 to 255 characters of letters, digits, - . and _, a letter or digit first; names that begin with Microsoft or AzureML belong to curated environments
+    error: inferenceconfig.json line 1: `AzureML-sklearn` is not an environment name: 1 to 255 characters of letters, digits, - . and _, a letter or digit first; names that begin with Microsoft or AzureML belong to curated environments
      help: write the whole definition under `environment` under a name of its own, or give --environment-directory
     "
     );
