@@ -190,7 +190,7 @@ proptest! {
             let decision = scaler.decide(look);
             let there = look.ready + look.starting;
             prop_assert!(decision.replicas <= policy.max_replicas.max(there));
-            prop_assert!(decision.replicas <= there + look.room.max(0));
+            prop_assert!(decision.replicas <= there + look.room);
             prop_assert!(decision.wanted <= decision.kept);
             if decision.replicas < there {
                 // What is given up was needed by nothing in the last minute.

@@ -393,7 +393,7 @@ async fn a_shared_layer_that_cannot_be_taken_over_is_sent() {
     // The fake knows one store for all; here it says that it has not.
     registry.fault(
         &format!("HEAD /v2/azureml/azureml_{}/blobs/{shared}", key()),
-        { Fault::Status(404, Vec::new()) },
+        Fault::Status(404, Vec::new()),
     );
     registry.forget_asked();
     let (_, warnings) = ensure(&node).await;

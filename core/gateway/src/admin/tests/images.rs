@@ -248,7 +248,7 @@ async fn archives_go_out_and_come_in_as_streams() {
     );
 
     let path = "/workspaces/local/images/import";
-    let parts = stream::iter(["a", "b"].map(|part| Ok::<_, std::io::Error>(part)));
+    let parts = stream::iter(["a", "b"].map(Ok::<_, std::io::Error>));
     let reply = door.send("POST", path, Body::from_stream(parts)).await;
     assert_eq!(reply.json()["value"][0]["key"], KEY);
     assert_eq!(*images.imported.lock().unwrap(), b"ab");
