@@ -5,6 +5,7 @@
 //! theirs back within the switch. Otherwise a full node could never be updated.
 
 use std::{
+    cmp::Ordering::Equal,
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -19,6 +20,9 @@ use crate::{
 
 /// Cores that rounding may lose: a tenth ten times is one.
 const ROUNDING: f64 = 1e-6;
+
+/// Most services that are named when the room is taken.
+const MOST_HOLDERS: usize = 5;
 
 /// What each service has reserved.
 type Held = BTreeMap<ServiceName, Capacity>;
@@ -59,7 +63,8 @@ impl Ledger {
         let mut held = self.lock();
         let free = self.free_beside(service, &held);
         if need.cores > free.cores + ROUNDING || need.bytes > free.bytes {
-            return Err(self.shortage(replicas, need, free));
+            let holders = holders(service, &held);
+            return Err(format!("{}{holders}", self.shortage(replicas, need, free)));
         }
         let own = held.entry(service.clone()).or_insert(need);
         own.cores = own.cores.max(need.cores);
@@ -144,6 +149,29 @@ impl Ledger {
     }
 }
 
+/// Who holds the room, the largest first, and the way out.
+fn holders(service: &ServiceName, held: &Held) -> String {
+    let mut others: Vec<_> = held.iter().filter(|(name, _)| *name != service).collect();
+    if others.is_empty() {
+        return "; the whole node is too small, ask for less".to_owned();
+    }
+    let size = |taken: &Capacity| (taken.cores, taken.bytes as f64);
+    others.sort_by(|(_, one), (_, other)| size(other).partial_cmp(&size(one)).unwrap_or(Equal));
+    let shown = others.iter().take(MOST_HOLDERS).map(|(name, taken)| {
+        let (cores, memory) = (rounded(taken.cores), gigabytes(taken.bytes));
+        format!("`{name}` ({cores} cores, {memory})")
+    });
+    let shown: Vec<_> = shown.collect();
+    let more = match others.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {}", count(more as u64, "other service")),
+    };
+    format!(
+        "; the room is held by {}{more}: delete one, give it less, or ask for less",
+        shown.join(", ")
+    )
+}
+
 fn need(settings: &Settings, replicas: u32) -> Capacity {
     Capacity {
         cores: settings.resources.cpu * f64::from(replicas),
@@ -182,10 +210,36 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             missing,
-            "no room for 2 replicas: 1.2 cores (0.5 of 2 are free) and 1.4 GB of memory (1 GB of 4 GB are free) to reserve"
+            "no room for 2 replicas: 1.2 cores (0.5 of 2 are free) and 1.4 GB of memory (1 GB of 4 GB are free) to reserve; the room is held by `one` (1.5 cores, 3 GB): delete one, give it less, or ask for less"
+        );
+        let alone = node().hold(&name("two"), &settings(3.0, 0.1), 1);
+        assert!(
+            alone
+                .unwrap_err()
+                .ends_with("the whole node is too small, ask for less")
         );
         ledger.settle(&name("one"), None);
         ledger.hold(&name("two"), &settings(0.6, 0.7), 2).unwrap();
+    }
+
+    #[test]
+    fn the_largest_holders_are_named() {
+        let ledger = Ledger::new(Capacity {
+            cores: 8.0,
+            bytes: 8_000_000_000,
+        });
+        for index in 1..8_u32 {
+            let own = settings(f64::from(index) * 0.1, 0.1);
+            ledger.hold(&name(&format!("s-{index}")), &own, 1).unwrap();
+        }
+        let missing = ledger
+            .hold(&name("new"), &settings(8.0, 0.1), 1)
+            .unwrap_err();
+        assert!(
+            missing.contains("held by `s-7` (0.7 cores, 0.1 GB), `s-6` ("),
+            "{missing}"
+        );
+        assert!(missing.contains("`s-3` (0.3 cores, 0.1 GB) and 2 other services:"));
     }
 
     #[test]
