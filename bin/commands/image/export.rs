@@ -233,7 +233,10 @@ fn wish(service: &Value) -> Value {
     if !service["remoteReplicas"].is_null() {
         // What outside replicas use is not the node's to give.
         wish.remove("containerResourceRequirements");
-        wish.insert("remoteReplicas".to_owned(), service["remoteReplicas"].clone());
+        wish.insert(
+            "remoteReplicas".to_owned(),
+            service["remoteReplicas"].clone(),
+        );
     }
     let collection = json!({ "storageEnabled": service["dataCollection"]["storageEnabled"] });
     wish.insert("dataCollection".to_owned(), collection);

@@ -106,7 +106,12 @@ fn shown(text: &str) -> String {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let end_of_host = authority.rfind(']').map_or(0, |at| at + 1);
+    let end_of_host = match authority.rfind(']') {
+        Some(at) => at + 1,
+        // An address that does not end has no port; it is refused as a host.
+        None if authority.starts_with('[') => authority.len(),
+        None => 0,
+    };
     let Some(colon) = authority[end_of_host..].find(':') else {
         return Ok((authority, None));
     };
@@ -167,6 +172,8 @@ impl<'de> Deserialize<'de> for ReplicaUrl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn url(text: &str) -> ReplicaUrl {
@@ -222,6 +229,24 @@ mod tests {
         }
         let long = format!("http://h/{}", "a".repeat(MAX_LENGTH));
         assert!(long.parse::<ReplicaUrl>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_taken_is_taken_again_and_stays_as_it_is(
+            text in "[hH]ttps?://([a-z0-9.:@\\[\\]-]{0,12})(/[a-z%.~/]{0,8})?"
+        ) {
+            if let Ok(url) = text.parse::<ReplicaUrl>() {
+                let again: ReplicaUrl = url.as_str().parse().unwrap();
+                prop_assert_eq!(again.prefix(), url.prefix());
+                prop_assert_eq!(again, url);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = text.parse::<ReplicaUrl>();
+        }
     }
 
     #[test]

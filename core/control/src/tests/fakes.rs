@@ -319,7 +319,7 @@ impl ReplicaHost for FakeHost {
         let mood = *self.mood.borrow();
         match mood {
             Mood::Well => {}
-            Mood::Halved if plan.number % 2 == 0 => {}
+            Mood::Halved if plan.number.is_multiple_of(2) => {}
             Mood::Halved => return Err(init_failed()),
             Mood::Fails => {
                 plan.revision
