@@ -214,6 +214,8 @@ fn help_of_model_deploy() {
       -m, --model <MODEL>               A model as `name:version`, or a file or folder to register first
                                         (repeatable)
       -f, --model-metadata-file <FILE>  A file that `model register -t` wrote (repeatable)
+          --remote <URL>                Base URL of an outside replica: a running scoring server that
+                                        answers in place of a script (repeatable)
           --deploy-config-file <FILE>   Deployment config: JSON or YAML [alias: --dc]
           --compute-target <NAME>       Name of the compute target [alias: --ct]
           --compute-type <TYPE>         Compute type: aks, aci or local [alias: --cp]
@@ -237,7 +239,7 @@ fn help_of_model_deploy() {
                                            javascript or wasm [default: script and environment tell it]
                                            [alias: --rt]
           --debug-port <PORT>              Port on which the script of a local service waits for a
-                                           debugger
+                                           debugger; 0: none
 
     Settings:
           --cpu-cores <CORES>
