@@ -68,6 +68,42 @@ fn reload_takes_the_new_script_and_keeps_the_port() {
     assert_eq!(score(&lusk.service("debug")).expect(200).text(), "\"two\"");
 }
 
+/// A script given again comes with what it came with: its folder and environment.
+#[test]
+fn a_reload_keeps_folder_and_environment() {
+    const SCRIPT: &str = "import os, helper\n\ndef init():\n    pass\n\ndef run(raw_data):\n    return helper.WORD + os.environ['GREETING']\n";
+    let lusk = Lusk::start("reload-keeps");
+    lusk.file(
+        "env/azureml_environment.json",
+        r#"{"name": "greeter", "environmentVariables": {"GREETING": " hello"}}"#,
+    );
+    lusk.file("src/score.py", SCRIPT);
+    lusk.file("src/helper.py", "WORD = 'one'\n");
+    let deploy = "model deploy -n debug --es score.py --sd src --ed env --cp local";
+    lusk.cli(&deploy.split(' ').collect::<Vec<_>>()).ok();
+    let answer = || score(&lusk.service("debug")).expect(200).json();
+    assert_eq!(answer(), "one hello");
+
+    lusk.file("src/helper.py", "WORD = 'two'\n");
+    for script in ["score.py", "src/score.py"] {
+        let words = ["service", "reload", "-n", "debug", "--es", script];
+        lusk.cli(&words).ok();
+        assert_eq!(answer(), "two hello");
+    }
+
+    lusk.file("elsewhere/score.py", SCRIPT);
+    let words = [
+        "service",
+        "reload",
+        "-n",
+        "debug",
+        "--es",
+        "elsewhere/score.py",
+    ];
+    let refused = lusk.cli(&words).fails(1);
+    assert!(refused.contains("give --source-directory"), "{refused}");
+}
+
 #[test]
 fn only_local_services_reload() {
     let lusk = Lusk::start("no-reload");
