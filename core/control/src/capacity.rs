@@ -63,8 +63,12 @@ impl Ledger {
         let mut held = self.lock();
         let free = self.free_beside(service, &held);
         if need.cores > free.cores + ROUNDING || need.bytes > free.bytes {
-            let holders = holders(service, &held);
-            return Err(format!("{}{holders}", self.shortage(replicas, need, free)));
+            let shortage = self.shortage(replicas, need, free);
+            let all = self.total;
+            if need.cores > all.cores + ROUNDING || need.bytes > all.bytes {
+                return Err(format!("{shortage}; the whole node has less, ask for less"));
+            }
+            return Err(format!("{shortage}; {}", holders(service, &held)));
         }
         let own = held.entry(service.clone()).or_insert(need);
         own.cores = own.cores.max(need.cores);
@@ -152,9 +156,6 @@ impl Ledger {
 /// Who holds the room, the largest first, and the way out.
 fn holders(service: &ServiceName, held: &Held) -> String {
     let mut others: Vec<_> = held.iter().filter(|(name, _)| *name != service).collect();
-    if others.is_empty() {
-        return "; the whole node is too small, ask for less".to_owned();
-    }
     let size = |taken: &Capacity| (taken.cores, taken.bytes as f64);
     others.sort_by(|(_, one), (_, other)| size(other).partial_cmp(&size(one)).unwrap_or(Equal));
     let shown = others.iter().take(MOST_HOLDERS).map(|(name, taken)| {
@@ -167,7 +168,7 @@ fn holders(service: &ServiceName, held: &Held) -> String {
         more => format!(" and {}", count(more as u64, "other service")),
     };
     format!(
-        "; the room is held by {}{more}: delete one, give it less, or ask for less",
+        "the room is held by {}{more}: delete one, give it less, or ask for less",
         shown.join(", ")
     )
 }
@@ -216,7 +217,7 @@ mod tests {
         assert!(
             alone
                 .unwrap_err()
-                .ends_with("the whole node is too small, ask for less")
+                .ends_with("the whole node has less, ask for less")
         );
         ledger.settle(&name("one"), None);
         ledger.hold(&name("two"), &settings(0.6, 0.7), 2).unwrap();
@@ -240,6 +241,14 @@ mod tests {
             "{missing}"
         );
         assert!(missing.contains("`s-3` (0.3 cores, 0.1 GB) and 2 other services:"));
+    }
+
+    #[test]
+    fn who_asks_for_more_than_the_node_is_not_sent_to_others() {
+        let ledger = node();
+        ledger.hold(&name("one"), &settings(0.5, 1.0), 1).unwrap();
+        let missing = ledger.hold(&name("two"), &settings(9.0, 0.1), 1);
+        assert!(!missing.unwrap_err().contains("`one`"));
     }
 
     #[test]

@@ -462,7 +462,7 @@ async fn without_room_a_service_waits_five_minutes_and_fails() {
     let text = told(&control, accepted.id, StepOutcome::Warning).await;
     assert_eq!(
         text,
-        "no room for 1 replica: 8 cores (2 of 2 are free) to reserve; the whole node is too small, ask for less; waiting up to 300 s"
+        "no room for 1 replica: 8 cores (2 of 2 are free) to reserve; the whole node has less, ask for less; waiting up to 300 s"
     );
     let view = control.service(&name("digits")).await.unwrap().unwrap();
     assert_eq!(view.state, ServiceState::Unschedulable);
