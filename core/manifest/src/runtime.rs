@@ -51,7 +51,8 @@ pub(crate) fn asked(top: Section<'_>, is_described: bool) -> Runtime {
         "javascript" => Runtime::Asked(RuntimeKind::Javascript),
         "wasm" => Runtime::Asked(RuntimeKind::Wasm),
         "python" if is_described => Runtime::Asked(RuntimeKind::Python),
-        _ => Runtime::Legacy,
+        "python" | "spark-py" | "python-slim" => Runtime::Legacy,
+        _ => Runtime::Open,
     }
 }
 

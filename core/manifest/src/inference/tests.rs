@@ -148,8 +148,6 @@ fn the_checks_come_in_the_order_of_the_original() {
   }
 }"#;
     insta::assert_snapshot!(project.report(text), @r#"
-    warning: inferenceconfig.json line 3: `runtime` is deprecated
-       help: leave it out: Python is the default
     warning: inferenceconfig.json line 4: `cudaVersion` is deprecated
        help: use `environment.docker.baseImage`
     warning: inferenceconfig.json line 5: `condaFile` is deprecated
