@@ -68,6 +68,8 @@ fn failure(operation: &Value, what: &str, state: &str) -> Trouble {
         .flatten()
         .filter_map(|detail| detail["message"].as_str())
         .map(str::to_owned)
+        // What the message says already is not said again.
+        .filter(|cause| !message.contains(cause.as_str()))
         .collect();
     Trouble::new(message).with_causes(causes)
 }
@@ -81,7 +83,8 @@ mod tests {
     fn a_failure_names_its_causes() {
         let operation = json!({"state": "Failed", "error": {
             "code": "KubernetesDeploymentFailed", "message": "replicas: init() raised",
-            "details": [{"code": "UserScriptInitFailed", "message": "ValueError: x"}]}});
+            "details": [{"code": "UserScriptInitFailed", "message": "ValueError: x"},
+                        {"code": "UserScriptInitFailed", "message": "init() raised"}]}});
         let trouble = failure(&operation, "deployment", "Failed");
         let expected = Trouble::new("deployment failed: replicas: init() raised")
             .with_causes(vec!["ValueError: x".to_owned()]);

@@ -83,8 +83,9 @@ fn not_writable(folder: &Path, error: &std::io::Error) -> Trouble {
         _ => format!("{} cannot be written to", folder.display()),
     };
     let cause = std::io::Error::from(error.kind()).to_string();
+    let is_told = error.kind() == std::io::ErrorKind::NotFound;
     Trouble::new(what)
-        .with_causes(vec![cause])
+        .with_causes((!is_told).then_some(cause).into_iter().collect())
         .with_help("name a file in another folder with --file")
 }
 
