@@ -116,5 +116,41 @@ async fn a_service_takes_a_registered_environment() {
     assert_eq!(image["runtime"], "python");
 }
 
+#[tokio::test]
+async fn a_local_service_keeps_what_a_reload_does_not_say() {
+    let door = Door::open().await;
+    register(&door, json!({"name": "e"})).await;
+    let stored = door
+        .send("POST", "/workspaces/local/blobs", SNAPSHOT)
+        .await
+        .json();
+    let url = format!("lusk://blobs/{}", stored["digest"].as_str().unwrap());
+    let assets = json!([{"id": "snapshot", "url": url}]);
+    let body = json!({
+        "name": "debug", "computeType": "LOCAL",
+        "environmentImageRequest": {
+            "driverProgram": "score.py", "sourceDirectory": "src", "runtime": "python",
+            "assets": assets, "environmentReference": {"name": "e"},
+        },
+    });
+    door.operate("POST", "/services", body).await;
+    let image = async |body: Value| {
+        door.operate("POST", "/services/debug/reload", body).await;
+        let shown = door.ask("GET", "/services/debug", Value::Null).await.json();
+        shown["environmentImageRequest"].clone()
+    };
+    let script = image(json!({"driverProgram": "new.py", "assets": assets})).await;
+    assert_eq!(script["driverProgram"], "new.py");
+    assert_eq!(script["environment"]["name"], "e");
+    assert_eq!(script["runtime"], "python");
+    register(&door, json!({"name": "f"})).await;
+    let environment = image(json!({"environmentReference": {"name": "f"}})).await;
+    assert_eq!(environment["environment"]["name"], "f");
+    assert_eq!(environment["driverProgram"], "new.py");
+    assert_eq!(environment["assets"][0]["url"], url);
+    let nothing = door.ask("POST", "/services/debug/reload", json!({})).await;
+    assert_eq!(nothing.status, 400, "{}", nothing.text);
+}
+
 /// A tar archive of nothing; the service need not become healthy here.
 const SNAPSHOT: &[u8] = &[0; 1024];
