@@ -241,12 +241,17 @@ fn a_broken_script_is_named_and_nothing_serves() {
         ("exports", "score.wat", "(module)", "lusk_alloc"),
         ("wasm", "score.wasm", "no wasm at all", "score.wasm"),
         ("javascript", "score.js", "1", "does not export init()"),
-        ("identifier", "1-score.py", "1", "`1-score`"),
     ] {
         let refused = lusk.deploy(service).script(name, text.as_bytes()).fails();
         assert!(refused.contains(expected), "{service}: {refused}");
         lusk.score(service, "").expect(503);
     }
+    // Refused before the node hears of it.
+    let refused = lusk.deploy("identifier").script("1-score.py", b"1").fails();
+    assert!(refused.contains("`1-score`"), "{refused}");
+    let services = lusk.cli(&["service", "list", "-o", "json"]).json();
+    let services = services.as_array().expect("a list");
+    assert!(services.iter().all(|it| it["name"] != "identifier"));
 }
 
 #[test]
