@@ -2,7 +2,9 @@
 //! operation, is the operation's [`Failure`].
 
 use lusk_contract::{BlobError, RecordError};
-use lusk_domain::{EnvironmentName, Failure, FailureCode, ModelError, ModelId, ServiceName, Violation};
+use lusk_domain::{
+    EnvironmentName, Failure, FailureCode, ModelError, ModelId, ServiceName, Violation,
+};
 use uuid::Uuid;
 
 /// Why a call was refused; nothing was changed.
