@@ -10,7 +10,7 @@ use clap::{Args, Parser as _};
 use lusk_domain::Model;
 use serde_json::Value;
 
-use super::up::{UpArgs, until_told_to_stop};
+use super::up::{StopSignals, UpArgs};
 use crate::{
     cli::{Cli, GlobalArgs},
     client::Client,
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &QuickstartArgs, global: &GlobalArgs) -> anyhow::R
     let told = show_the_way(&node, global).await;
     if told.is_ok() && !args.exit {
         render::talk("serving on; Ctrl-C stops the node");
-        until_told_to_stop().await?;
+        StopSignals::listen()?.told().await;
     }
     node.stop().await?;
     told

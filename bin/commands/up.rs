@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use lusk_images::RegistryAddress;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::{Format, GlobalArgs},
@@ -104,8 +104,10 @@ impl UpArgs {
 /// The node did not start.
 pub(crate) async fn run(args: &UpArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let node = Node::start(args.node_options(global)?).await?;
+    // Before anybody is told that the node is there and may tell it to stop.
+    let stop = StopSignals::listen()?;
     announce(&node, global.output);
-    until_told_to_stop().await?;
+    stop.told().await;
     node.stop().await
 }
 
@@ -133,24 +135,38 @@ fn announce(node: &Node, format: Format) {
     }
 }
 
-/// Returns at the first SIGTERM or SIGINT; a second one ends the process at once.
-///
-/// # Errors
-/// The handlers could not be installed.
-pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, heard from the moment that this is made.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The handlers could not be installed.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        })
     }
-    tracing::info!("stopping: finishing what runs, at most 30 s");
-    tokio::spawn(async move {
+
+    /// Returns at the first of them; a second one ends the process at once.
+    pub(crate) async fn told(mut self) {
+        self.next().await;
+        tracing::info!("stopping: finishing what runs, at most 30 s");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(1);
+        });
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(1);
-    });
-    Ok(())
+    }
 }
