@@ -111,7 +111,7 @@ mod tests {
         let node = [
             ("LUSK_ADMIN_TOKEN", "secret"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("HOME", "/home/ada"),
+            ("HOME", "/users/ada"),
             ("PATH", "/opt/bin"),
             ("CUDA_VISIBLE_DEVICES", "1"),
             ("PYTHONPATH", "/elsewhere"),
@@ -151,7 +151,7 @@ mod tests {
             ("PATH", "/opt/bin"),
             ("PYTHONDONTWRITEBYTECODE", "1"),
             ("PYTHONUNBUFFERED", "1"),
-            ("PYTHONUSERBASE", "/home/ada/.local"),
+            ("PYTHONUSERBASE", "/users/ada/.local"),
             ("TMPDIR", "/w/tmp"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
