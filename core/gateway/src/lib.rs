@@ -22,6 +22,7 @@ mod openapi;
 mod paths;
 mod problem;
 mod score;
+mod scoring;
 mod stall;
 mod swagger;
 #[cfg(test)]
@@ -30,4 +31,4 @@ mod testing;
 pub use books::Books;
 pub use listener::{ListenerOptions, raise_file_limit};
 pub use local::Doors;
-pub use score::{ScoringOptions, serve_scoring};
+pub use scoring::{ScoringOptions, serve_scoring};

@@ -20,7 +20,8 @@ use crate::{
     body::BodyLimits,
     listener::{self, ListenerOptions},
     paths::{self, Target},
-    score::{Door, ScoringOptions},
+    score::Door,
+    scoring::ScoringOptions,
 };
 
 /// Opens the doors of local services.

@@ -1,6 +1,6 @@
-//! The scoring door: from a request to a script's answer.
+//! From a request at a door that scores to a script's answer.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -10,115 +10,20 @@ use http::{
 use http_body_util::Full;
 use hyper::{Request, body::Incoming};
 use lusk_contract::{ScoreRequest, ScriptKind};
-use lusk_router::{Route, RouteError, Router, Scored};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use lusk_router::{Route, RouteError, Scored};
 
 use crate::{
     auth,
     body::{BodyLimits, Upload},
-    books::{Books, Refusal},
+    books::Refusal,
     caller::Caller,
     cors::{self, Cors},
     headers::{self, Ids},
-    listener::{self, Answer, ListenerOptions, MAX_HEADER_BYTES},
-    paths::{self, Resource, Target},
+    listener::{Answer, ListenerOptions, MAX_HEADER_BYTES},
+    paths::{Resource, Target},
     problem::{Problem, Reply},
     swagger,
 };
-
-/// Bounds of a scoring door.
-#[derive(Debug, Clone)]
-pub struct ScoringOptions {
-    /// Connections.
-    pub listener: ListenerOptions,
-    /// Bytes of one request's body; over it the answer is 413.
-    pub max_body_bytes: usize,
-    /// Bytes of all bodies that are being read or scored; over it the answer is 503.
-    pub max_buffered_bytes: usize,
-    /// Silence in the middle of a body after which the answer is 408.
-    pub body_timeout: Duration,
-    /// Bytes that must come in a second, on average, once `body_timeout` has passed;
-    /// with less the answer is 408.
-    pub min_body_rate: u32,
-    /// Where connections, bytes and refusals are counted. Doors whose options are clones
-    /// of one another share them, and so the bounds on connections and bytes.
-    pub books: Arc<Books>,
-}
-
-impl Default for ScoringOptions {
-    /// Bodies of 100 MB (10^6 bytes each, as all sizes of the original's service are
-    /// counted here), 512 MiB of them at a time, 30 s of silence, 1 KiB a second.
-    fn default() -> Self {
-        Self {
-            listener: ListenerOptions::default(),
-            max_body_bytes: 100 * 1_000 * 1_000,
-            max_buffered_bytes: 512 * 1024 * 1024,
-            body_timeout: Duration::from_secs(30),
-            min_body_rate: 1024,
-            books: Arc::default(),
-        }
-    }
-}
-
-impl ScoringOptions {
-    pub(crate) fn body_limits(&self) -> BodyLimits {
-        BodyLimits {
-            max_bytes: self.max_body_bytes,
-            silence: self.body_timeout,
-            min_rate: self.min_body_rate,
-            max_buffered: self.max_buffered_bytes,
-            books: Arc::clone(&self.books),
-        }
-    }
-}
-
-/// Serves all services of a router until `shutdown`, then lets requests under way end.
-///
-/// # Errors
-/// The listener is of no use.
-pub async fn serve_scoring(
-    listener: TcpListener,
-    router: Arc<Router>,
-    options: ScoringOptions,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    let door = Arc::new(ScoringDoor {
-        router,
-        limits: options.body_limits(),
-        listener: options.listener.clone(),
-    });
-    let rest = listener::accept(listener, door, &options.listener, &options.books, shutdown);
-    let rest = rest.await?;
-    rest.end().await;
-    Ok(())
-}
-
-struct ScoringDoor {
-    router: Arc<Router>,
-    limits: BodyLimits,
-    listener: ListenerOptions,
-}
-
-impl Door for ScoringDoor {
-    const NEEDS_KEY: bool = true;
-
-    fn listener(&self) -> &ListenerOptions {
-        &self.listener
-    }
-
-    fn limits(&self) -> &BodyLimits {
-        &self.limits
-    }
-
-    fn target<'a>(&self, path: &'a str) -> Option<Target<'a>> {
-        paths::scoring(path)
-    }
-
-    fn route(&self, name: &str) -> Option<Arc<Route>> {
-        self.router.route(name)
-    }
-}
 
 /// What the doors that score differ in.
 pub(crate) trait Door: Send + Sync + 'static {

@@ -1,11 +1,14 @@
 //! The scoring door over real sockets.
 
+use std::time::Duration;
+
 use http::{HeaderName, header::SET_COOKIE};
 use lusk_contract::{Replica, ScriptError};
 use lusk_domain::AuthMode;
 use lusk_router::Limits;
 
 use super::*;
+use crate::scoring::ScoringOptions;
 use crate::testing::{
     BEARER, Behaviour, Fake, Node, SCORE, access, info, reply, request, route_that, route_to,
     until, within,
