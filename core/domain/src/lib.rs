@@ -5,6 +5,7 @@
 //! who needs the time passes it in. The other rooms agree on these types and
 //! nothing else.
 
+mod batching;
 mod digest;
 mod environment;
 mod failure;
@@ -17,10 +18,15 @@ mod replica_url;
 mod scale;
 mod service;
 mod settings;
+mod shards;
+mod share;
 mod sizing;
 mod snapshot;
+mod split;
+mod traffic;
 mod violation;
 
+pub use batching::{Batch, BatchSettings, BatchSettingsError, Closed, Joined, OpenBatch};
 pub use digest::{Digest, DigestError};
 pub use environment::{
     CondaDependency, CondaSpec, Docker, DockerPlatform, Environment, EnvironmentRef, PythonSection,
@@ -32,7 +38,7 @@ pub use keys::{KeyKind, KeyPair, Secret};
 pub use model::{Model, ModelChange, ModelDraft, ModelError, ModelFile, ModelRequirements};
 pub use names::{
     ComputeName, EnvironmentName, ModelId, ModelName, ModelVersion, NameError, Namespace,
-    ServiceName, WorkspaceName,
+    ServiceName, VersionName, WorkspaceName,
 };
 pub use operation::{Operation, OperationEvent, OperationKind, OperationState, Step, StepOutcome};
 pub use replica_url::{ReplicaUrl, ReplicaUrlError};
@@ -44,6 +50,12 @@ pub use settings::{
     AuthMode, AutoScaler, AutoScalerChange, LivenessProbe, LivenessProbeChange, ResourceChange,
     Resources, Settings, SettingsChange,
 };
+pub use shards::{
+    ShardDecision, ShardLoad, ShardPolicy, ShardReason, ShardScaler, ShardStep, SHARD_THRESHOLD,
+};
+pub use share::{Share, ShareError};
 pub use sizing::{Size, Sizing, SizingError};
 pub use snapshot::Snapshot;
+pub use split::Split;
+pub use traffic::{MAX_VERSIONS, Stake, TrafficError, TrafficTable};
 pub use violation::Violation;

@@ -107,6 +107,14 @@ name!(
 );
 
 name!(
+    /// A version of an endpoint: as a service's name. It lives inside its endpoint.
+    VersionName,
+    "version name",
+    "3 to 32 characters of a-z, 0-9 and -, a letter first, no dash last",
+    |t| (3..=32).contains(&t.len()) && t.as_bytes()[0].is_ascii_lowercase() && is_dashed(t)
+);
+
+name!(
     /// A model name: 1..=255 of `a-z A-Z 0-9 - . _`, letter or digit first.
     ModelName,
     "model name",
