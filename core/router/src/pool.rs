@@ -46,6 +46,8 @@ struct Member {
     busy: usize,
     /// Gone from the route; stays here until its last loan is back.
     removed: bool,
+    /// Closed when it goes from here.
+    end: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ impl Pool {
             slots,
             busy: 0,
             removed: false,
+            end: None,
         };
         self.ready += 1;
         self.slots += slots;
@@ -183,6 +186,15 @@ impl Pool {
             *entry = None;
         }
         Some(replica)
+    }
+
+    /// Closed when the replica of this number was removed and its last loan is back.
+    pub(crate) fn end_of(&mut self, number: u32) -> Option<oneshot::Receiver<()>> {
+        let mut members = self.members.iter_mut().flatten();
+        let member = members.find(|member| member.number == number && !member.removed)?;
+        let (end, ended) = oneshot::channel();
+        member.end = Some(end);
+        Some(ended)
     }
 
     /// Replicas that take requests, by number.

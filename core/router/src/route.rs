@@ -182,6 +182,21 @@ impl Route {
         self.lock().remove(number)
     }
 
+    /// Like [`Route::remove`]; what comes back ends with the last request that the
+    /// replica runs.
+    pub fn give_up(&self, number: u32) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let ended = {
+            let mut pool = self.lock();
+            let ended = pool.end_of(number)?;
+            pool.remove(number)?;
+            ended
+        };
+        Some(async move {
+            // Nothing is ever sent: the channel closes.
+            let _ = ended.await;
+        })
+    }
+
     /// Replicas that take requests, by number.
     pub fn replicas(&self) -> Vec<(u32, Arc<dyn Replica>)> {
         self.lock().replicas()

@@ -446,6 +446,24 @@ async fn a_removed_replica_ends_its_work_and_gets_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_is_given_up_is_gone_with_its_last_request() {
+    let (old, new) = (Sleeper::of_millis(100), Sleeper::of_millis(10));
+    let route = route_with(&[(&old, 2), (&new, 2)]);
+    let requests = [send(&route, "/a").await, send(&route, "/b").await];
+    let third = send(&route, "/c").await;
+    assert_eq!(old.seen(), ["/a", "/c"]);
+    let begun = Instant::now();
+    route.give_up(0).expect("it is there").await;
+    assert_eq!(begun.elapsed().as_millis(), 100);
+    assert!(route.give_up(0).is_none());
+    route.give_up(1).expect("it is there").await;
+    assert_eq!(begun.elapsed().as_millis(), 100, "nothing runs there");
+    for answer in requests.into_iter().chain([third]) {
+        answer.await.expect("no panic").expect("an answer");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_serves_the_queue_and_refuses_the_new() {
     let replica = Sleeper::of_millis(100);
     let route = route_with(&[(&replica, 1)]);
