@@ -1,37 +1,68 @@
-//! The node's ledger: which service has reserved how much.
+//! The node's ledger: what the replicas of each service have reserved.
 //!
-//! A service that is updated keeps its old reservation while the new revision
-//! starts, and both count once, at the larger of the two: the old replicas give
-//! theirs back within the switch. Otherwise a full node could never be updated.
+//! While a service is updated, its old and its new revision live side by side.
+//! Both hold memory, so both count in full. Cores count once, at the larger of
+//! the two: the new one works only once the old one has stopped, and a full node
+//! could never be updated otherwise.
+//!
+//! Invariant: what the ledger counts is the sum of what lives. A reservation is a
+//! value that its replicas' owner keeps; it ends when that owner is gone.
+
+mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    cmp::Ordering::Equal,
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use lusk_domain::{ServiceName, Settings};
 use tokio::sync::watch;
 
-use crate::{
-    Capacity,
-    text::{count, gigabytes, rounded},
-};
+use crate::Capacity;
+pub use refusal::Both;
+pub(crate) use refusal::Shortage;
 
 /// Cores that rounding may lose: a tenth ten times is one.
 const ROUNDING: f64 = 1e-6;
 
-/// Most services that are named when the room is taken.
-const MOST_HOLDERS: usize = 5;
+/// What one revision holds.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    id: u64,
+    /// Of one replica.
+    one: Capacity,
+    /// Replicas that serve or start.
+    replicas: u32,
+    /// Replicas that take no more requests and end the ones they have.
+    leaving: u32,
+}
 
-/// What each service has reserved.
-type Held = BTreeMap<ServiceName, Capacity>;
+impl Share {
+    fn whole(&self) -> Capacity {
+        times(self.one, self.replicas.saturating_add(self.leaving))
+    }
+
+    fn lasting(&self) -> Capacity {
+        times(self.one, self.replicas)
+    }
+}
+
+/// What each service has reserved: one share for each revision that lives.
+type Held = BTreeMap<ServiceName, Vec<Share>>;
+
+#[derive(Debug, Default)]
+struct Books {
+    held: Held,
+    last_id: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     total: Capacity,
-    held: Mutex<Held>,
+    books: Mutex<Books>,
     freed: watch::Sender<()>,
 }
 
@@ -39,7 +70,7 @@ impl Ledger {
     pub(crate) fn new(total: Capacity) -> Self {
         Self {
             total,
-            held: Mutex::default(),
+            books: Mutex::default(),
             freed: watch::Sender::new(()),
         }
     }
@@ -49,244 +80,247 @@ impl Ledger {
         self.freed.subscribe()
     }
 
-    /// Reserves for `replicas` of `service`, beside nothing but what it has itself.
+    /// Reserves for `replicas` of a revision of `service`, beside all that lives.
     ///
     /// # Errors
-    /// What is missing, in words.
+    /// What is missing.
     pub(crate) fn hold(
-        &self,
+        self: &Arc<Self>,
         service: &ServiceName,
         settings: &Settings,
         replicas: u32,
-    ) -> Result<(), String> {
-        let need = need(settings, replicas);
-        let mut held = self.lock();
-        let free = self.free_beside(service, &held);
+    ) -> Result<Arc<Reservation>, Shortage> {
+        let one = need(settings);
+        let need = times(one, replicas);
+        let mut books = self.lock();
+        let free = self.free(service, &books.held);
         if need.cores > free.cores + ROUNDING || need.bytes > free.bytes {
-            let shortage = self.shortage(replicas, need, free);
-            let all = self.total;
-            if need.cores > all.cores + ROUNDING || need.bytes > all.bytes {
-                return Err(format!("{shortage}; the whole node has less, ask for less"));
-            }
-            return Err(format!("{shortage}; {}", holders(service, &held)));
+            return Err(Shortage {
+                service: service.clone(),
+                replicas,
+                need,
+                free,
+                total: self.total,
+                holders: holders(&books.held),
+            });
         }
-        let own = held.entry(service.clone()).or_insert(need);
-        own.cores = own.cores.max(need.cores);
-        own.bytes = own.bytes.max(need.bytes);
-        Ok(())
+        books.last_id += 1;
+        let id = books.last_id;
+        books.held.entry(service.clone()).or_default().push(Share {
+            id,
+            one,
+            replicas,
+            leaving: 0,
+        });
+        drop(books);
+        Ok(Arc::new(Reservation {
+            ledger: Arc::clone(self),
+            service: service.clone(),
+            id,
+            one,
+        }))
     }
 
-    /// Leaves `service` with just what so many replicas of these settings need,
-    /// or with nothing.
-    pub(crate) fn settle(&self, service: &ServiceName, kept: Option<(&Settings, u32)>) {
-        {
-            let mut held = self.lock();
-            match kept {
-                Some((settings, replicas)) => {
-                    held.insert(service.clone(), need(settings, replicas))
-                }
-                None => held.remove(service),
-            };
+    /// Why a new revision of a service can never live beside the one that serves,
+    /// however long it waits; none when it can. What other services hold only
+    /// for the moment of an update of theirs counts as free.
+    pub(crate) fn never_both(
+        &self,
+        serving: &Reservation,
+        settings: &Settings,
+        replicas: u32,
+    ) -> Option<Both> {
+        let books = self.lock();
+        let others = books
+            .held
+            .iter()
+            .filter(|(name, _)| **name != serving.service);
+        let lasting: u64 = others.map(|(_, shares)| lasting_bytes(shares)).sum();
+        let free = self.total.bytes.saturating_sub(lasting);
+        let old = books.share(serving)?.lasting().bytes;
+        let new = times(need(settings), replicas).bytes;
+        (old.saturating_add(new) > free).then(|| Both {
+            service: serving.service.clone(),
+            old,
+            new,
+            free,
+            total: self.total.bytes,
+            is_alone: lasting == 0,
+        })
+    }
+
+    /// What all services hold.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Capacity {
+        let books = self.lock();
+        let all = holders(&books.held);
+        Capacity {
+            cores: all.iter().map(|(_, taken)| taken.cores).sum(),
+            bytes: all.iter().map(|(_, taken)| taken.bytes).sum(),
         }
-        self.freed.send_replace(());
     }
 
-    /// Replicas of these settings that the node has room for in all, those that
-    /// `service` has included.
-    pub(crate) fn room(&self, service: &ServiceName, settings: &Settings) -> u32 {
-        self.room_in(service, settings, &self.lock())
-    }
-
-    /// Reserves for up to `wanted` replicas in all; says for how many.
-    pub(crate) fn grow(&self, service: &ServiceName, settings: &Settings, wanted: u32) -> u32 {
-        let mut held = self.lock();
-        let granted = wanted.min(self.room_in(service, settings, &held));
-        held.insert(service.clone(), need(settings, granted));
-        granted
-    }
-
-    fn room_in(&self, service: &ServiceName, settings: &Settings, held: &Held) -> u32 {
-        let free = self.free_beside(service, held);
-        let one = need(settings, 1);
-        let by_cores = (free.cores + ROUNDING) / one.cores;
-        let by_bytes = free.bytes as f64 / one.bytes as f64;
-        // Nothing needed is room without end; the cast saturates.
-        by_cores.min(by_bytes).max(0.0) as u32
-    }
-
-    fn free_beside(&self, service: &ServiceName, held: &Held) -> Capacity {
+    /// Cores that are free beside the other services, and memory that is free
+    /// beside everything.
+    fn free(&self, service: &ServiceName, held: &Held) -> Capacity {
         let mut free = self.total;
-        for (_, taken) in held.iter().filter(|(name, _)| *name != service) {
-            free.cores -= taken.cores;
+        for (name, shares) in held {
+            let taken = taken(shares);
+            if name != service {
+                free.cores -= taken.cores;
+            }
             free.bytes = free.bytes.saturating_sub(taken.bytes);
         }
         free
     }
 
-    fn shortage(&self, replicas: u32, need: Capacity, free: Capacity) -> String {
-        let cores = (need.cores > free.cores + ROUNDING).then(|| {
-            format!(
-                "{} cores ({} of {} are free)",
-                rounded(need.cores),
-                rounded(free.cores.max(0.0)),
-                rounded(self.total.cores)
-            )
-        });
-        let memory = (need.bytes > free.bytes).then(|| {
-            format!(
-                "{} of memory ({} of {} are free)",
-                gigabytes(need.bytes),
-                gigabytes(free.bytes),
-                gigabytes(self.total.bytes)
-            )
-        });
-        let missing: Vec<_> = cores.into_iter().chain(memory).collect();
-        format!(
-            "no room for {}: {} to reserve",
-            count(replicas, "replica"),
-            missing.join(" and ")
-        )
+    fn change<T>(&self, of: &Reservation, change: impl FnOnce(&mut Share) -> T) -> Option<T> {
+        let mut books = self.lock();
+        let shares = books.held.get_mut(&of.service)?;
+        let share = shares.iter_mut().find(|share| share.id == of.id)?;
+        Some(change(share))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Who holds the room, the largest first, and the way out.
-fn holders(service: &ServiceName, held: &Held) -> String {
-    let mut others: Vec<_> = held.iter().filter(|(name, _)| *name != service).collect();
-    let size = |taken: &Capacity| (taken.cores, taken.bytes as f64);
-    others.sort_by(|(_, one), (_, other)| size(other).partial_cmp(&size(one)).unwrap_or(Equal));
-    let shown = others.iter().take(MOST_HOLDERS).map(|(name, taken)| {
-        let (cores, memory) = (rounded(taken.cores), gigabytes(taken.bytes));
-        format!("`{name}` ({cores} cores, {memory})")
-    });
-    let shown: Vec<_> = shown.collect();
-    let more = match others.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" and {}", count(more as u64, "other service")),
-    };
-    format!(
-        "the room is held by {}{more}: delete one, give it less, or ask for less",
-        shown.join(", ")
-    )
+impl Books {
+    fn share(&self, of: &Reservation) -> Option<Share> {
+        let shares = self.held.get(&of.service)?;
+        shares.iter().find(|share| share.id == of.id).copied()
+    }
 }
 
-fn need(settings: &Settings, replicas: u32) -> Capacity {
+/// What one revision of a service holds, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    ledger: Arc<Ledger>,
+    service: ServiceName,
+    id: u64,
+    one: Capacity,
+}
+
+impl Reservation {
+    /// Replicas that it is for, those that are leaving not counted.
+    pub(crate) fn replicas(&self) -> u32 {
+        let books = self.ledger.lock();
+        books.share(self).map_or(0, |share| share.replicas)
+    }
+
+    /// Further replicas that the node has room for.
+    pub(crate) fn room(&self) -> u32 {
+        self.room_in(&self.ledger.lock())
+    }
+
+    /// Reserves for up to `wanted` further replicas; says for how many.
+    pub(crate) fn add(&self, wanted: u32) -> u32 {
+        let mut books = self.ledger.lock();
+        let granted = wanted.min(self.room_in(&books));
+        let shares = books.held.get_mut(&self.service);
+        let share = shares.and_then(|all| all.iter_mut().find(|share| share.id == self.id));
+        match share {
+            Some(share) => {
+                share.replicas = share.replicas.saturating_add(granted);
+                granted
+            }
+            None => 0,
+        }
+    }
+
+    /// One replica takes no more requests; its room is free once [`Self::left`]
+    /// is called.
+    pub(crate) fn leave(&self) {
+        self.ledger.change(self, |share| {
+            if share.replicas > 0 {
+                share.replicas -= 1;
+                share.leaving = share.leaving.saturating_add(1);
+            }
+        });
+    }
+
+    /// One replica that was leaving is gone.
+    pub(crate) fn left(&self) {
+        let change = |share: &mut Share| share.leaving = share.leaving.saturating_sub(1);
+        self.ledger.change(self, change);
+        self.ledger.freed.send_replace(());
+    }
+
+    /// One replica did not come to life.
+    pub(crate) fn release(&self) {
+        let change = |share: &mut Share| share.replicas = share.replicas.saturating_sub(1);
+        self.ledger.change(self, change);
+        self.ledger.freed.send_replace(());
+    }
+
+    fn room_in(&self, books: &Books) -> u32 {
+        let free = self.ledger.free(&self.service, &books.held);
+        let own = books.share(self).map(|share| share.whole());
+        let cores = free.cores - own.map_or(0.0, |own| own.cores) + ROUNDING;
+        // What takes nothing has room without end; the cast saturates.
+        let by_cores = match self.one.cores {
+            one if one > 0.0 => (cores / one).max(0.0) as u32,
+            _ => u32::MAX,
+        };
+        let by_bytes = free.bytes.checked_div(self.one.bytes);
+        let by_bytes = by_bytes.and_then(|times| u32::try_from(times).ok());
+        by_cores.min(by_bytes.unwrap_or(u32::MAX))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        {
+            let mut books = self.ledger.lock();
+            if let Some(shares) = books.held.get_mut(&self.service) {
+                shares.retain(|share| share.id != self.id);
+                if shares.is_empty() {
+                    books.held.remove(&self.service);
+                }
+            }
+        }
+        self.ledger.freed.send_replace(());
+    }
+}
+
+/// What a service holds with all its revisions.
+fn taken(shares: &[Share]) -> Capacity {
+    let whole = shares.iter().map(Share::whole);
+    whole.fold(NOTHING, |sum, one| Capacity {
+        cores: sum.cores.max(one.cores),
+        bytes: sum.bytes.saturating_add(one.bytes),
+    })
+}
+
+/// What a service holds in any case: while it is updated it will give one of its
+/// two shares back.
+fn lasting_bytes(shares: &[Share]) -> u64 {
+    let bytes = shares.iter().map(|share| share.lasting().bytes);
+    bytes.min().unwrap_or(0)
+}
+
+fn holders(held: &Held) -> Vec<(ServiceName, Capacity)> {
+    held.iter()
+        .map(|(name, shares)| (name.clone(), taken(shares)))
+        .collect()
+}
+
+const NOTHING: Capacity = Capacity {
+    cores: 0.0,
+    bytes: 0,
+};
+
+fn need(settings: &Settings) -> Capacity {
     Capacity {
-        cores: settings.resources.cpu * f64::from(replicas),
-        bytes: (settings.resources.memory_in_gb * f64::from(replicas) * 1e9) as u64,
+        cores: settings.resources.cpu,
+        bytes: (settings.resources.memory_in_gb * 1e9).round() as u64,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(cpu: f64, memory_in_gb: f64) -> Settings {
-        let mut settings = Settings::default();
-        settings.resources.cpu = cpu;
-        settings.resources.memory_in_gb = memory_in_gb;
-        settings
-    }
-
-    fn node() -> Ledger {
-        Ledger::new(Capacity {
-            cores: 2.0,
-            bytes: 4_000_000_000,
-        })
-    }
-
-    fn name(text: &str) -> ServiceName {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn reserves_until_the_node_is_full_and_names_what_is_missing() {
-        let ledger = node();
-        ledger.hold(&name("one"), &settings(0.5, 1.0), 3).unwrap();
-        let missing = ledger
-            .hold(&name("two"), &settings(0.6, 0.7), 2)
-            .unwrap_err();
-        assert_eq!(
-            missing,
-            "no room for 2 replicas: 1.2 cores (0.5 of 2 are free) and 1.4 GB of memory (1 GB of 4 GB are free) to reserve; the room is held by `one` (1.5 cores, 3 GB): delete one, give it less, or ask for less"
-        );
-        let alone = node().hold(&name("two"), &settings(3.0, 0.1), 1);
-        assert!(
-            alone
-                .unwrap_err()
-                .ends_with("the whole node has less, ask for less")
-        );
-        ledger.settle(&name("one"), None);
-        ledger.hold(&name("two"), &settings(0.6, 0.7), 2).unwrap();
-    }
-
-    #[test]
-    fn the_largest_holders_are_named() {
-        let ledger = Ledger::new(Capacity {
-            cores: 8.0,
-            bytes: 8_000_000_000,
-        });
-        for index in 1..8_u32 {
-            let own = settings(f64::from(index) * 0.1, 0.1);
-            ledger.hold(&name(&format!("s-{index}")), &own, 1).unwrap();
-        }
-        let missing = ledger
-            .hold(&name("new"), &settings(8.0, 0.1), 1)
-            .unwrap_err();
-        assert!(
-            missing.contains("held by `s-7` (0.7 cores, 0.1 GB), `s-6` ("),
-            "{missing}"
-        );
-        assert!(missing.contains("`s-3` (0.3 cores, 0.1 GB) and 2 other services:"));
-    }
-
-    #[test]
-    fn who_asks_for_more_than_the_node_is_not_sent_to_others() {
-        let ledger = node();
-        ledger.hold(&name("one"), &settings(0.5, 1.0), 1).unwrap();
-        let missing = ledger.hold(&name("two"), &settings(9.0, 0.1), 1);
-        assert!(!missing.unwrap_err().contains("`one`"));
-    }
-
-    #[test]
-    fn tenths_fill_a_core() {
-        let ledger = node();
-        for index in 0..20 {
-            ledger
-                .hold(&name(&format!("s-{index}")), &settings(0.1, 0.1), 1)
-                .unwrap();
-        }
-        ledger
-            .hold(&name("more"), &settings(0.1, 0.1), 1)
-            .unwrap_err();
-    }
-
-    #[test]
-    fn an_update_counts_its_old_revision_once() {
-        let ledger = node();
-        ledger.hold(&name("one"), &settings(1.5, 1.0), 1).unwrap();
-        ledger.hold(&name("one"), &settings(2.0, 0.5), 1).unwrap();
-        ledger
-            .hold(&name("two"), &settings(0.1, 3.1), 1)
-            .unwrap_err();
-        ledger.settle(&name("one"), Some((&settings(1.5, 1.0), 1)));
-        ledger.hold(&name("two"), &settings(0.5, 3.0), 1).unwrap();
-    }
-
-    #[test]
-    fn a_service_grows_as_far_as_the_others_leave_room() {
-        let ledger = node();
-        let each = settings(0.5, 0.5);
-        ledger.hold(&name("one"), &each, 1).unwrap();
-        ledger.hold(&name("two"), &settings(0.7, 0.1), 1).unwrap();
-        assert_eq!(ledger.room(&name("one"), &each), 2);
-        assert_eq!(ledger.grow(&name("one"), &each, 5), 2);
-        ledger.settle(&name("two"), None);
-        assert_eq!(ledger.grow(&name("one"), &each, 3), 3);
-        assert_eq!(ledger.room(&name("two"), &settings(0.5, 0.1)), 1);
-        assert_eq!(ledger.room(&name("two"), &settings(0.0, 0.0)), u32::MAX);
+fn times(one: Capacity, replicas: u32) -> Capacity {
+    Capacity {
+        cores: one.cores * f64::from(replicas),
+        bytes: one.bytes.saturating_mul(replicas.into()),
     }
 }

@@ -9,6 +9,8 @@
 //! Where the service is scaled by load, replicas are started and given up as the
 //! autoscaler decides, within the room that the node has.
 
+mod starts;
+
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use futures::future::join_all;
@@ -16,11 +18,12 @@ use lusk_contract::{Clock, LogStream, Replica, ReplicaHost, ReplicaPlan, Revisio
 use lusk_domain::{LivenessProbe, RuntimeKind, ScaleDecision, ScalePolicy, Settings};
 use lusk_router::{Autoscaler, Route};
 use tokio::{
-    task::JoinSet,
+    task::JoinError,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 
-use crate::{capacity::Ledger, rollout::start_limit, running::Numbers, scaling::Scaling};
+use crate::{capacity::Reservation, rollout::start_limit, running::Numbers, scaling::Scaling};
+use starts::Starts;
 
 /// Pause before the second replacement in a row; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
@@ -31,13 +34,17 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// A replica that lived so long was well: its successor starts at once.
 const WELL_AFTER: Duration = Duration::from_mins(10);
 
+/// A start that broke off by a fault of lusk itself is not repeated at once.
+const AFTER_A_FAULT: u32 = 2;
+
 /// See the module.
 pub(crate) struct Care {
     pub(crate) host: Arc<dyn ReplicaHost>,
     pub(crate) revision: Arc<Revision>,
     pub(crate) route: Arc<Route>,
     pub(crate) numbers: Arc<Numbers>,
-    pub(crate) ledger: Arc<Ledger>,
+    /// What the replicas hold of the node, those under way included.
+    pub(crate) reserved: Arc<Reservation>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) scaling: Arc<Scaling>,
     /// How it is scaled; none keeps the number of replicas.
@@ -51,12 +58,25 @@ pub(crate) struct Care {
 struct Ward {
     health: BTreeMap<u32, Health>,
     /// Successors of dead replicas.
-    replacements: JoinSet<Replacement>,
+    replacements: Starts<Replacement>,
     /// Replicas that the load asks for.
-    growth: JoinSet<Result<Replacement, String>>,
+    growth: Starts<Result<Replacement, String>>,
     /// Starts for the load that failed in a row, and until when none is tried.
     failures: u32,
     rest_until: Instant,
+}
+
+impl Ward {
+    /// Replicas on their way.
+    fn starting(&self) -> usize {
+        self.replacements.len() + self.growth.len()
+    }
+
+    /// Gives up to `count` starts up, those for the load first; says how many.
+    fn give_up(&mut self, count: usize) -> usize {
+        let grown = self.growth.give_up(count);
+        grown + self.replacements.give_up(count - grown)
+    }
 }
 
 /// What is known of a replica that serves.
@@ -122,13 +142,13 @@ impl Care {
             health: first
                 .map(|(number, _)| (number, Health::since(started, 0)))
                 .collect(),
-            replacements: JoinSet::new(),
-            growth: JoinSet::new(),
+            replacements: Starts::new(),
+            growth: Starts::new(),
             failures: 0,
             rest_until: Instant::now(),
         };
         for _ in 0..this.missing {
-            ward.replacements.spawn(Arc::clone(&this).replace(0));
+            ward.replacements.begin(Arc::clone(&this).replace(0));
         }
         let watch = |policy| Autoscaler::new(Arc::clone(&this.route), policy);
         let mut autoscaler = this.policy.map(watch);
@@ -138,11 +158,11 @@ impl Care {
             tokio::select! {
                 _ = ticks.tick() => {
                     for replaced in this.round(&mut ward.health).await {
-                        ward.replacements.spawn(Arc::clone(&this).replace(replaced));
+                        ward.replacements.begin(Arc::clone(&this).replace(replaced));
                     }
                 }
-                Some(Ok(new)) = ward.replacements.join_next() => this.take_in(&mut ward, new),
-                Some(Ok(grown)) = ward.growth.join_next() => this.grown(&mut ward, grown),
+                Some(new) = ward.replacements.next() => this.replaced(&mut ward, new),
+                Some(grown) = ward.growth.next() => this.grown(&mut ward, grown),
                 () = due(&mut autoscaler) => {
                     if let Some(autoscaler) = &mut autoscaler {
                         this.scale(&mut ward, autoscaler);
@@ -161,59 +181,79 @@ impl Care {
         self.route.add(new.number, new.replica, self.revision.slots);
     }
 
-    fn grown(&self, ward: &mut Ward, grown: Result<Replacement, String>) {
-        match grown {
-            Ok(new) => {
+    /// A replacement ended: ready, given up, or by a fault.
+    fn replaced(self: &Arc<Self>, ward: &mut Ward, ended: Result<Replacement, JoinError>) {
+        match ended {
+            Ok(new) => self.take_in(ward, new),
+            Err(fault) if fault.is_panic() => {
+                let again = Arc::clone(self).replace(AFTER_A_FAULT);
+                ward.replacements.begin(again);
+            }
+            Err(_) => self.reserved.release(),
+        }
+    }
+
+    /// A start for the load ended: ready, failed, given up, or by a fault.
+    fn grown(&self, ward: &mut Ward, ended: Result<Result<Replacement, String>, JoinError>) {
+        match ended {
+            Ok(Ok(new)) => {
                 ward.failures = 0;
                 self.take_in(ward, new);
+                return;
             }
-            Err(_) => {
+            Err(given_up) if given_up.is_cancelled() => {}
+            Ok(Err(_)) | Err(_) => {
                 ward.failures = ward.failures.saturating_add(1);
                 ward.rest_until = Instant::now() + pause(ward.failures.saturating_add(1));
             }
         }
+        self.reserved.release();
     }
 
     /// Does what the autoscaler decides.
     fn scale(self: &Arc<Self>, ward: &mut Ward, autoscaler: &mut Autoscaler) {
-        let service = &self.revision.service;
-        let starting = ward.replacements.len() + ward.growth.len();
-        let starting = u32::try_from(starting).unwrap_or(u32::MAX);
+        let starting = u32::try_from(ward.starting()).unwrap_or(u32::MAX);
         let ready = u32::try_from(self.route.replicas().len()).unwrap_or(u32::MAX);
         let there = ready.saturating_add(starting);
-        let room = self.ledger.room(service, &self.settings);
-        let decision = autoscaler.decide(starting, room.saturating_sub(there));
+        let decision = autoscaler.decide(starting, self.reserved.room());
         self.scaling.add(self.clock.now(), decision);
         if decision.changes() {
             self.tell_decision(&decision, autoscaler.policy());
         }
         if decision.replicas > there {
-            self.grow(ward, there, decision.replicas);
+            self.grow(ward, decision.replicas - there);
         } else if decision.replicas < there {
             self.shrink(ward, there - decision.replicas);
-            let kept = Some((&self.settings, decision.replicas));
-            self.ledger.settle(service, kept);
         }
     }
 
-    fn grow(self: &Arc<Self>, ward: &mut Ward, there: u32, wanted: u32) {
+    fn grow(self: &Arc<Self>, ward: &mut Ward, wanted: u32) {
         if Instant::now() < ward.rest_until {
             return;
         }
-        let service = &self.revision.service;
-        let granted = self.ledger.grow(service, &self.settings, wanted.max(there));
-        for _ in there..granted {
+        for _ in 0..self.reserved.add(wanted) {
             let this = Arc::clone(self);
-            ward.growth.spawn(async move { this.start(0).await });
+            ward.growth.begin(async move { this.start(0).await });
         }
     }
 
-    /// Gives the youngest replicas up; requests that they run go on.
+    /// Gives up what does not serve yet, then the youngest replicas; requests that
+    /// these run go on.
     fn shrink(&self, ward: &mut Ward, count: u32) {
+        let count = count as usize;
+        let left = count - ward.give_up(count);
         let replicas = self.route.replicas();
-        for (number, _) in replicas.into_iter().rev().take(count as usize) {
-            self.route.remove(number);
+        for (number, _) in replicas.into_iter().rev().take(left) {
+            let Some(ended) = self.route.give_up(number) else {
+                continue;
+            };
             ward.health.remove(&number);
+            self.reserved.leave();
+            let reserved = Arc::clone(&self.reserved);
+            tokio::spawn(async move {
+                ended.await;
+                reserved.left();
+            });
         }
     }
 

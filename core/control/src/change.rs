@@ -13,7 +13,7 @@ use lusk_domain::{
 
 use crate::{
     Control, ControlError, CreateService, UpdateService, deploy::Deployment, keys, live::Turn,
-    operation::LiveOperation, request::relabel, rollout, running::Running,
+    operation::LiveOperation, request::relabel, rollout, running::Running, scaling::first_replicas,
 };
 
 impl Control {
@@ -115,6 +115,7 @@ impl Control {
         spec: ServiceSpec,
         models: Vec<Model>,
     ) -> Result<Operation, ControlError> {
+        self.check_both(&spec)?;
         let begun = operation.now();
         let accepted = self.accepted(spec, &begun, previous.as_ref(), &keys);
         self.parts.records.put_service(&accepted, &begun).await?;
@@ -131,6 +132,20 @@ impl Control {
         };
         self.tasks.spawn(deployment.run());
         Ok(begun)
+    }
+
+    /// Refuses, before anything is built, what never fits beside the revision that
+    /// serves.
+    fn check_both(&self, spec: &ServiceSpec) -> Result<(), ControlError> {
+        let Some(running) = self.live.now(&spec.name).running else {
+            return Ok(());
+        };
+        let replicas = first_replicas(spec, Some(&running));
+        let (serving, settings) = (&running.reserved, &spec.settings);
+        match self.ledger.never_both(serving, settings, replicas) {
+            Some(both) => Err(ControlError::NoRoomForBoth(both)),
+            None => Ok(()),
+        }
     }
 
     /// The record of an accepted specification. A service that was healthy keeps
@@ -228,7 +243,6 @@ impl Control {
             };
             operation.event(Step::Cleanup, outcome, &text);
         }
-        self.ledger.settle(name, None);
         self.parts.logs.remove(name);
         let ended = operation.ended(None);
         if let Err(error) = self.parts.records.put_operation(&ended).await {

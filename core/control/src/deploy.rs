@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Control, LocalDoor,
+    capacity::Reservation,
     care::Care,
     live::Turn,
     operation::LiveOperation,
@@ -66,7 +67,7 @@ impl Deployment {
             }
         };
         let committed = match ready {
-            Ok(ready) => self.commit(ready, numbers).await,
+            Ok((ready, reserved)) => self.commit(ready, reserved, numbers).await,
             Err(failed) => Err(failed),
         };
         match committed {
@@ -82,35 +83,37 @@ impl Deployment {
             .unwrap_or_default()
     }
 
-    async fn bring_up(&self, numbers: &Numbers) -> Result<Ready, StepFailed> {
-        self.find_room().await.map_err(|failure| StepFailed {
+    async fn bring_up(&self, numbers: &Numbers) -> Result<(Ready, Arc<Reservation>), StepFailed> {
+        let reserved = self.find_room().await.map_err(|failure| StepFailed {
             step: Step::Capacity,
             failure,
         })?;
+        let replicas = reserved.replicas();
         let rollout = Rollout {
             parts: &self.control.parts,
             spec: &self.accepted.spec,
             models: &self.models,
             number: self.accepted.revision,
-            replicas: self.replicas(),
-            fewest: self.replicas(),
+            replicas,
+            fewest: replicas,
             numbers,
             progress: &*self.operation,
         };
-        rollout.bring_up().await
+        Ok((rollout.bring_up().await?, reserved))
     }
 
-    async fn find_room(&self) -> Result<(), Failure> {
+    async fn find_room(&self) -> Result<Arc<Reservation>, Failure> {
         let (name, settings) = (&self.accepted.spec.name, &self.accepted.spec.settings);
-        let replicas = self.replicas();
         let mut freed = self.control.ledger.freed();
         let deadline = Instant::now() + ROOM_LIMIT;
         let mut told = None;
-        loop {
+        let reserved = loop {
             freed.mark_unchanged();
+            // Those that serve may have become more or fewer meanwhile.
+            let replicas = self.replicas();
             let missing = match self.control.ledger.hold(name, settings, replicas) {
-                Ok(()) => break,
-                Err(missing) => missing,
+                Ok(reserved) => break reserved,
+                Err(missing) => missing.to_string(),
             };
             let failure = unschedulable(&self.accepted, &missing);
             self.control
@@ -125,10 +128,10 @@ impl Deployment {
             if timeout_at(deadline, freed.changed()).await.is_err() {
                 return Err(failure);
             }
-        }
+        };
         self.control.live.note(name, None);
-        self.tell_room(settings, replicas);
-        Ok(())
+        self.tell_room(settings, reserved.replicas());
+        Ok(reserved)
     }
 
     /// Replicas to start.
@@ -155,6 +158,7 @@ impl Deployment {
     async fn commit(
         &self,
         ready: Ready,
+        reserved: Arc<Reservation>,
         numbers: Arc<Numbers>,
     ) -> Result<Option<Arc<Running>>, StepFailed> {
         let at_traffic = |failure| StepFailed {
@@ -176,7 +180,13 @@ impl Deployment {
             let message = format!("service `{name}` is ready but cannot be recorded: {error}");
             at_traffic(Failure::new(FailureCode::StorageFailed, message))
         })?;
-        let text = self.control.switch(&record, ready, route, door, numbers);
+        let reached = Reached {
+            ready,
+            route,
+            door,
+            reserved,
+        };
+        let text = self.control.switch(&record, reached, numbers);
         self.operation
             .event(Step::Traffic, StepOutcome::Done, &text);
         Ok(old)
@@ -230,11 +240,8 @@ impl Deployment {
         tracing::warn!(service = %name, revision = self.accepted.revision, error = %failure, "deployment failed");
         self.operation
             .event(step, StepOutcome::Failed, &failure.message);
-        let serving = self.control.live.now(name).running;
-        let serves = serving.is_some();
+        let serves = self.control.live.now(name).running.is_some();
         let record = self.failed_record(failure.clone(), serves);
-        let kept = serving.map(|running| (&record.spec.settings, running.scaling.replicas()));
-        self.control.ledger.settle(name, kept);
         self.control.live.note(name, None);
         let ended = self.operation.ended(Some(failure));
         let written = self
@@ -274,6 +281,15 @@ impl Deployment {
             ..self.accepted.clone()
         }
     }
+}
+
+/// All that a revision needs to serve.
+pub(crate) struct Reached {
+    pub(crate) ready: Ready,
+    pub(crate) route: Arc<Route>,
+    /// The port of a local service.
+    pub(crate) door: Option<Arc<dyn LocalDoor>>,
+    pub(crate) reserved: Arc<Reservation>,
 }
 
 fn panicked() -> StepFailed {
@@ -333,11 +349,15 @@ impl Control {
     pub(crate) fn switch(
         self: &Arc<Self>,
         record: &ServiceRecord,
-        ready: Ready,
-        route: Arc<Route>,
-        door: Option<Arc<dyn LocalDoor>>,
+        reached: Reached,
         numbers: Arc<Numbers>,
     ) -> String {
+        let Reached {
+            ready,
+            route,
+            door,
+            reserved,
+        } = reached;
         let name = &record.spec.name;
         let text = match &door {
             Some(door) => {
@@ -365,7 +385,7 @@ impl Control {
             revision: Arc::clone(&ready.revision),
             route: Arc::clone(&route),
             numbers: Arc::clone(&numbers),
-            ledger: Arc::clone(&self.ledger),
+            reserved: Arc::clone(&reserved),
             clock: Arc::clone(&self.parts.clock),
             scaling: Arc::clone(&scaling),
             policy,
@@ -386,9 +406,9 @@ impl Control {
             scaling,
             care,
             folder: ready.folder,
+            reserved,
         };
         self.live.replace(name, Some(Arc::new(running)));
-        self.ledger.settle(name, Some((settings, replicas)));
         text
     }
 }

@@ -7,6 +7,8 @@ use lusk_domain::{
 };
 use uuid::Uuid;
 
+use crate::capacity::Both;
+
 /// Why a call was refused; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,6 +47,9 @@ pub enum ControlError {
         /// Who uses it.
         users: Vec<ServiceName>,
     },
+    /// The old and the new revision of a service never fit beside each other.
+    #[error("{0}")]
+    NoRoomForBoth(Both),
     /// The version is taken by another definition.
     #[error(
         "environment `{name}` version `{version}` is registered with another definition; versions never change, give another one or none"
@@ -89,6 +94,7 @@ impl ControlError {
             }
             Self::Invalid { .. } | Self::Model(_) => FailureCode::BadRequest,
             Self::ModelInUse { .. } => FailureCode::DeletionRequired,
+            Self::NoRoomForBoth(_) => FailureCode::Unschedulable,
             Self::DiskFull | Self::Storage(_) => FailureCode::StorageFailed,
             Self::ShuttingDown | Self::Internal(_) => FailureCode::InternalServerError,
         }

@@ -37,6 +37,7 @@ mod text;
 mod view;
 mod wanted;
 
+pub use capacity::Both;
 pub use control::Control;
 pub use error::ControlError;
 pub use local::{LocalDoor, LocalDoors};

@@ -10,9 +10,16 @@ use lusk_domain::{
     ServiceState, Step, StepOutcome,
 };
 
+use tokio::time::Instant;
+
 use crate::{
-    Control, ControlError, deploy::unschedulable, operation, rollout, rollout::Rollout,
-    running::Numbers, scaling::first_replicas,
+    Control, ControlError,
+    capacity::Reservation,
+    deploy::{Reached, unschedulable},
+    operation, rollout,
+    rollout::Rollout,
+    running::Numbers,
+    scaling::first_replicas,
 };
 
 /// Services that start at a time.
@@ -44,8 +51,8 @@ impl Control {
             let settings = &record.spec.settings;
             let replicas = first_replicas(&record.spec, None);
             match self.ledger.hold(&record.spec.name, settings, replicas) {
-                Ok(()) => fitting.push(record),
-                Err(missing) => late.push((record, missing)),
+                Ok(reserved) => fitting.push((record, reserved)),
+                Err(missing) => late.push((record, missing.to_string())),
             }
         }
         for (record, missing) in late {
@@ -53,7 +60,9 @@ impl Control {
             self.note_down(&record, ServiceState::Unschedulable, failure);
         }
         stream::iter(fitting)
-            .for_each_concurrent(RESTORED_AT_ONCE, |record| self.restore_one(record))
+            .for_each_concurrent(RESTORED_AT_ONCE, |(record, reserved)| {
+                self.restore_one(record, reserved)
+            })
             .await;
         Ok(())
     }
@@ -102,22 +111,25 @@ impl Control {
         Ok(self.parts.records.put_service(record, &ended).await?)
     }
 
-    async fn restore_one(self: &Arc<Self>, record: ServiceRecord) {
-        let begun = self.parts.clock.now();
-        if let Err(failure) = self.bring_back(&record).await {
-            self.ledger.settle(&record.spec.name, None);
+    async fn restore_one(self: &Arc<Self>, record: ServiceRecord, reserved: Arc<Reservation>) {
+        let begun = Instant::now();
+        if let Err(failure) = self.bring_back(&record, reserved).await {
             self.note_down(&record, ServiceState::Failed, failure);
             return;
         }
-        let milliseconds = self.parts.clock.now().duration_since(begun).as_millis();
+        let milliseconds = begun.elapsed().as_millis();
         tracing::info!(service = %record.spec.name, milliseconds, "service is restored");
     }
 
-    async fn bring_back(self: &Arc<Self>, record: &ServiceRecord) -> Result<(), Failure> {
+    async fn bring_back(
+        self: &Arc<Self>,
+        record: &ServiceRecord,
+        reserved: Arc<Reservation>,
+    ) -> Result<(), Failure> {
         let found = self.find_models(&record.spec.models).await;
         let models = found.map_err(|error| error.failure())?;
         let numbers = Arc::new(Numbers::default());
-        let replicas = first_replicas(&record.spec, None);
+        let replicas = reserved.replicas();
         let rollout = Rollout {
             parts: &self.parts,
             spec: &record.spec,
@@ -137,7 +149,13 @@ impl Control {
         let ready = rollout.bring_up().await.map_err(|failed| failed.failure)?;
         let route = rollout::route(&ready, &record.spec, &record.keys);
         let door = self.door(record, &route, None).await?;
-        self.switch(record, ready, route, door, numbers);
+        let reached = Reached {
+            ready,
+            route,
+            door,
+            reserved,
+        };
+        self.switch(record, reached, numbers);
         Ok(())
     }
 

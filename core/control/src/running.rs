@@ -14,7 +14,7 @@ use lusk_router::Route;
 use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalDoor, scaling::Scaling};
+use crate::{LocalDoor, capacity::Reservation, scaling::Scaling};
 
 /// How long requests that run may take to end when their route is closed.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -37,6 +37,8 @@ pub(crate) struct Running {
     /// Ends the care for its replicas.
     pub(crate) care: CancellationToken,
     pub(crate) folder: RevisionFolder,
+    /// What its replicas hold of the node; given back when they are gone.
+    pub(crate) reserved: Arc<Reservation>,
 }
 
 impl Running {
