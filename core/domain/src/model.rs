@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, ModelId, ModelName};
+use crate::{BatchSettings, BatchSettingsError, Digest, ModelId, ModelName};
 
 /// One file of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +118,9 @@ pub enum ModelError {
         /// The path given.
         path: String,
     },
+    /// Tags that do not say how to join calls.
+    #[error(transparent)]
+    Batching(#[from] BatchSettingsError),
     /// Nothing to register.
     #[error("model `{name}` holds no file")]
     Empty {
@@ -169,7 +172,7 @@ impl Model {
     /// Applies `change` as a whole, or not at all.
     ///
     /// # Errors
-    /// A property that is there already.
+    /// A property that is there already, or tags of batching that do not fit.
     pub fn apply(&mut self, change: ModelChange) -> Result<(), ModelError> {
         for key in change.add_properties.keys() {
             if let Some(value) = self.draft.properties.get(key) {
@@ -179,12 +182,15 @@ impl Model {
                 });
             }
         }
+        let mut tags = self.draft.tags.clone();
+        tags.retain(|key, _| !change.remove_tags.contains(key));
+        tags.extend(change.add_tags);
+        if batching_tags(&tags) != batching_tags(&self.draft.tags) {
+            BatchSettings::from_tags(&tags)?;
+        }
         let draft = &mut self.draft;
         draft.properties.extend(change.add_properties);
-        for key in &change.remove_tags {
-            draft.tags.remove(key);
-        }
-        draft.tags.extend(change.add_tags);
+        draft.tags = tags;
         replace(&mut draft.description, change.description);
         replace(&mut draft.sample_input_data, change.sample_input_data);
         replace(&mut draft.sample_output_data, change.sample_output_data);
@@ -204,6 +210,12 @@ impl Model {
     }
 }
 
+/// The tags that [`BatchSettings`] reads. Those of older records may not fit; they
+/// stand in the way of no other change.
+fn batching_tags(tags: &BTreeMap<String, String>) -> [Option<&String>; 2] {
+    [BatchSettings::SIZE_TAG, BatchSettings::DELAY_TAG].map(|tag| tags.get(tag))
+}
+
 fn replace<T>(slot: &mut Option<T>, new: Option<T>) {
     if new.is_some() {
         *slot = new;
@@ -211,7 +223,7 @@ fn replace<T>(slot: &mut Option<T>, new: Option<T>) {
 }
 
 impl ModelDraft {
-    /// Checks what the type cannot say: framework, version, file paths.
+    /// Checks what the type cannot say: framework, version, tags, file paths.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -232,6 +244,7 @@ impl ModelDraft {
             }),
             _ => Ok(()),
         }?;
+        BatchSettings::from_tags(&self.tags)?;
         match self
             .files
             .iter()

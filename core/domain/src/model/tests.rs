@@ -162,3 +162,48 @@ proptest! {
         }
     }
 }
+
+fn tags(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn tags_that_ask_for_batches_must_say_how() {
+    let draft = |pairs| ModelDraft {
+        tags: tags(pairs),
+        files: vec![file("m.onnx")],
+        ..draft()
+    };
+    assert_eq!(draft(&[("maxBatchSize", "8")]).check(), Ok(()));
+    assert!(draft(&[("maxBatchSize", "0")]).check().is_err());
+    assert!(draft(&[("maxBatchDelayMs", "5")]).check().is_err());
+}
+
+#[test]
+fn a_change_must_leave_tags_that_say_how_to_batch() {
+    let mut model = model();
+    let add = |pairs| ModelChange {
+        add_tags: tags(pairs),
+        ..ModelChange::default()
+    };
+    model
+        .apply(add(&[("maxBatchSize", "8"), ("maxBatchDelayMs", "9")]))
+        .unwrap();
+    let before = model.clone();
+    let remove = |tags: &[&str]| ModelChange {
+        remove_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        ..ModelChange::default()
+    };
+    assert!(model.apply(remove(&["maxBatchSize"])).is_err());
+    assert!(model.apply(add(&[("maxBatchSize", "9000")])).is_err());
+    assert_eq!(model, before);
+    model
+        .apply(remove(&["maxBatchSize", "maxBatchDelayMs"]))
+        .unwrap();
+    // A record of before the rule can still be changed otherwise.
+    model.draft.tags = tags(&[("maxBatchSize", "lots")]);
+    model.apply(add(&[("stage", "test")])).unwrap();
+}
