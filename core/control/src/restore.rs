@@ -11,6 +11,7 @@ use lusk_domain::{
 };
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     Control, ControlError,
@@ -34,7 +35,7 @@ impl Control {
             self.announce(record);
         }
         for record in &mut records {
-            if let Some(operation) = unfinished.remove(&record.spec.name) {
+            if let Some(operation) = unfinished.remove(&record.operation) {
                 self.fall_back(record, operation).await?;
             }
         }
@@ -67,21 +68,15 @@ impl Control {
         Ok(())
     }
 
-    /// Ends deletes, whose records are gone already, and returns the newest of
-    /// the others by service.
-    async fn end_deletes(&self) -> Result<HashMap<ServiceName, Operation>, ControlError> {
-        let mut others: HashMap<ServiceName, Operation> = HashMap::new();
+    /// Ends deletes, whose records are gone already, and returns the others.
+    async fn end_deletes(&self) -> Result<HashMap<Uuid, Operation>, ControlError> {
+        let mut others = HashMap::new();
         for operation in self.parts.records.unfinished_operations().await? {
             if operation.kind == OperationKind::Delete {
                 let ended = operation::end(operation, None, &*self.parts.clock);
                 self.parts.records.put_operation(&ended).await?;
-                continue;
-            }
-            let newest = others.get(&operation.service);
-            if newest.is_some_and(|newest| newest.created_time >= operation.created_time) {
-                self.end_stopped(operation).await?;
-            } else if let Some(older) = others.insert(operation.service.clone(), operation) {
-                self.end_stopped(older).await?;
+            } else {
+                others.insert(operation.id, operation);
             }
         }
         Ok(others)

@@ -6,7 +6,9 @@ mod deploying;
 mod fakes;
 mod refusing;
 mod remote;
+mod reserving;
 mod restoring;
+mod scaling;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{Capacity, Control, CreateService, Parts, snapshot};
-use fakes::{FakeBlobs, FakeDoors, FakeHost, FakeLogs, FakeRecords};
+use fakes::{FakeBlobs, FakeClock, FakeDoors, FakeHost, FakeLogs, FakeRecords};
 
 /// A node of fakes. Its records outlive its control rooms.
 struct House {
@@ -31,6 +33,7 @@ struct House {
     doors: Arc<FakeDoors>,
     folders: Vec<TempDir>,
     router: Arc<lusk_router::Router>,
+    clock: Arc<FakeClock>,
 }
 
 impl House {
@@ -44,6 +47,7 @@ impl House {
             doors: Arc::default(),
             folders: Vec::new(),
             router: Arc::default(),
+            clock: Arc::default(),
         }
     }
 
@@ -57,7 +61,7 @@ impl House {
             images: Arc::clone(&self.images) as _,
             host: Arc::clone(&self.host) as _,
             logs: Arc::clone(&self.logs) as _,
-            clock: Arc::new(lusk_contract::SystemClock),
+            clock: Arc::clone(&self.clock) as _,
             router: Arc::clone(&self.router),
             doors: Arc::clone(&self.doors) as _,
             tmp: tmp.path().to_owned(),

@@ -15,9 +15,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Method, StatusCode};
+use jiff::{SignedDuration, Timestamp};
 use lusk_contract::{
-    BlobError, BlobSink, Blobs, LogStream, ModelFilter, Progress, RecordError, Records, Replica,
-    ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
+    BlobError, BlobSink, Blobs, Clock, LogStream, ModelFilter, Progress, RecordError, Records,
+    Replica, ReplicaHost, ReplicaPlan, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
     ScriptSchema, ServiceLog, ServiceLogs, StartError, StartErrorKind,
 };
 use lusk_domain::{
@@ -271,6 +272,8 @@ pub(super) struct FakeHost {
     pub(super) sick: Arc<Mutex<BTreeSet<u32>>>,
     /// Every revision that was prepared.
     pub(super) revisions: Mutex<Vec<Arc<Revision>>>,
+    /// Replicas whose requests wait until they are not in it any more, by number.
+    pub(super) held: watch::Sender<BTreeSet<u32>>,
     /// Replicas that live.
     pub(super) alive: Arc<AtomicUsize>,
     /// Numbers of all replicas that were asked for.
@@ -282,6 +285,7 @@ impl Default for FakeHost {
         Self {
             mood: watch::Sender::new(Mood::Well),
             sick: Arc::default(),
+            held: watch::Sender::default(),
             revisions: Mutex::default(),
             alive: Arc::default(),
             asked: Mutex::default(),
@@ -340,6 +344,7 @@ impl ReplicaHost for FakeHost {
             revision: plan.revision,
             schema: schema(),
             sick: Arc::clone(&self.sick),
+            held: self.held.subscribe(),
             alive: Arc::clone(&self.alive),
         }))
     }
@@ -370,6 +375,7 @@ struct FakeReplica {
     revision: Arc<Revision>,
     schema: ScriptSchema,
     sick: Arc<Mutex<BTreeSet<u32>>>,
+    held: watch::Receiver<BTreeSet<u32>>,
     alive: Arc<AtomicUsize>,
 }
 
@@ -377,6 +383,9 @@ struct FakeReplica {
 impl Replica for FakeReplica {
     /// Answers with the text of its entry script.
     async fn score(&self, _: ScoreRequest) -> Result<ScoreReply, ScriptError> {
+        let mut held = self.held.clone();
+        let may_go = held.wait_for(|held| !held.contains(&self.number)).await;
+        may_go.map_err(|e| ScriptError::Raised(e.to_string()))?;
         let script = self.revision.app_root.join(&self.revision.script);
         let text = std::fs::read(script).map_err(|e| ScriptError::Raised(e.to_string()))?;
         Ok(ScoreReply {
@@ -412,6 +421,22 @@ pub(super) fn request() -> ScoreRequest {
         target: "/score".to_owned(),
         headers: HeaderMap::new(),
         body: Bytes::new(),
+    }
+}
+
+/// The machine's clock, set wrong by so much.
+#[derive(Debug, Default)]
+pub(super) struct FakeClock(Mutex<SignedDuration>);
+
+impl FakeClock {
+    pub(super) fn jump(&self, by: SignedDuration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + *self.0.lock().unwrap()
     }
 }
 
