@@ -4,25 +4,22 @@
 
 use std::{
     io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::{Buf as _, Bytes};
-use http::{StatusCode, Version};
+use http::Version;
 use rustix::net::{Shutdown, shutdown};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, tcp::OwnedWriteHalf},
     time::timeout,
 };
 
-use crate::{books::Refusal, listener::Answer};
+use crate::connection::line::Wire;
 
 /// Longest wait for a caller to take a refusal and stop sending.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,7 +30,8 @@ const MAX_LINGER_BYTES: usize = 512 * 1024;
 /// See the module. Shared by one task and, at times, its requests' tasks.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    stream: TcpStream,
+    /// Its other half is in the [`Wire`].
+    stream: OwnedWriteHalf,
     /// Requests that were begun.
     calls: AtomicU32,
     /// Those that have no answer yet.
@@ -51,7 +49,19 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Of a connection that is only to be dismissed.
     pub(crate) fn new(stream: TcpStream) -> Self {
+        Self::of(stream.into_split().1)
+    }
+
+    /// Of a connection that was just accepted, and its stream.
+    pub(crate) fn split(stream: TcpStream) -> (Arc<Self>, Wire) {
+        let (read, write) = stream.into_split();
+        let caller = Arc::new(Self::of(write));
+        (Arc::clone(&caller), Wire::new(read, caller))
+    }
+
+    fn of(stream: OwnedWriteHalf) -> Self {
         Self {
             stream,
             calls: AtomicU32::new(0),
@@ -63,6 +73,36 @@ impl Caller {
             written: AtomicU64::new(0),
             read: AtomicU64::new(0),
         }
+    }
+
+    /// The connection itself, to be waited for.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.stream.as_ref()
+    }
+
+    /// Counts what came.
+    pub(crate) fn has_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Counts what went.
+    pub(crate) fn has_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Requests begun so far.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.load(Relaxed)
+    }
+
+    /// Whether nothing waits to be written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.is_flushed.load(Relaxed)
+    }
+
+    /// Says whether something waits to be written.
+    pub(crate) fn set_flushed(&self, is_flushed: bool) {
+        self.is_flushed.store(is_flushed, Relaxed);
     }
 
     /// Counts a request as under way.
@@ -110,14 +150,9 @@ impl Caller {
             && self.is_flushed.load(Relaxed)
     }
 
-    /// Waits for the next byte, or the end.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.stream.readable().await
-    }
-
-    /// Reads what is there, without waiting.
-    pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(into)
+    /// Whether the caller waits for an answer, or for more of one.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.is_answering() || self.is_sent_to()
     }
 
     /// Ends when the caller went away while it was owed an answer. Must be polled with
@@ -127,16 +162,16 @@ impl Caller {
     /// until something is sent: the system of one who is gone refuses it. So once, while
     /// the script runs, the caller is told to go on, which HTTP/1.1 has it overlook.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) async fn gone(&self) {
+    pub(crate) async fn gone(&self, voice: &impl Voice) {
         use tokio::io::Interest;
 
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         // Of all interests, this one is told of the end without being told of bytes.
-        let closed = self.stream.ready(Interest::PRIORITY | Interest::ERROR);
+        let closed = self.stream().ready(Interest::PRIORITY | Interest::ERROR);
         if !closed.await.is_ok_and(|ready| !ready.is_error()) {
             return;
         }
-        let may_ask = || self.is_answering() && self.is_flushed.load(Relaxed);
+        let may_ask = || self.is_answering() && self.is_flushed();
         std::future::poll_fn(|_| match may_ask() {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -145,32 +180,40 @@ impl Caller {
         if !self.takes_continue.load(Relaxed) {
             return;
         }
-        match self.stream.try_write(CONTINUE) {
-            Ok(all) if all == CONTINUE.len() => {}
-            // Bytes of an answer before wait to be taken: they ask as well as ours.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => return,
+        // Where there is no room, bytes of an answer before wait to be taken: they ask
+        // as well as ours.
+        let said = std::future::poll_fn(|context| match voice.poll_say(context, CONTINUE) {
+            Poll::Pending => Poll::Ready(true),
+            Poll::Ready(said) => Poll::Ready(said.is_ok_and(|count| count == CONTINUE.len())),
+        });
+        if !said.await {
+            return;
         }
         // No matter which: the caller is not there.
-        let _ = self.stream.ready(Interest::ERROR).await;
+        let _ = self.stream().ready(Interest::ERROR).await;
     }
 
     /// Elsewhere hyper takes the end of what a caller sends for the end of the caller.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(crate) async fn gone(&self) {
+    pub(crate) async fn gone(&self, _: &impl Voice) {
         std::future::pending().await
+    }
+
+    /// Says a last word in the open; see [`Caller::dismiss_by`].
+    pub(crate) async fn dismiss(&self, word: &[u8]) {
+        self.dismiss_by(self, word).await;
     }
 
     /// Says a last word, and waits a moment for the caller to take it: a connection that
     /// is closed with unread bytes takes the word along.
-    pub(crate) async fn dismiss(&self, word: &[u8]) {
+    pub(crate) async fn dismiss_by(&self, voice: &impl Voice, word: &[u8]) {
         let _ = timeout(LINGER, async {
-            // What has never been waited for is not known to be ready.
-            self.stream.writable().await?;
-            if !word.is_empty() && self.stream.try_write(word)? < word.len() {
-                return Ok(());
+            let mut left = word;
+            while !left.is_empty() {
+                let said = std::future::poll_fn(|context| voice.poll_say(context, left));
+                left = &left[said.await?..];
             }
-            shutdown(&self.stream, Shutdown::Write)?;
+            shutdown(self.stream(), Shutdown::Write)?;
             self.read_out().await
         })
         .await;
@@ -181,8 +224,8 @@ impl Caller {
         // Not part of every connection's future, which would be kept as long as that.
         let mut bytes = vec![0; 4096];
         loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut bytes) {
+            self.stream().readable().await?;
+            match self.stream().try_read(&mut bytes) {
                 Ok(0) => return Ok(()),
                 Ok(count) => match left.checked_sub(count) {
                     Some(rest) => left = rest,
@@ -190,6 +233,26 @@ impl Caller {
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The way to say something to a caller beside hyper.
+pub(crate) trait Voice {
+    /// Says some of it; pending when there is no room for any.
+    fn poll_say(&self, context: &mut Context<'_>, word: &[u8]) -> Poll<io::Result<usize>>;
+}
+
+/// In the open.
+impl Voice for Caller {
+    fn poll_say(&self, context: &mut Context<'_>, word: &[u8]) -> Poll<io::Result<usize>> {
+        let stream = self.stream();
+        loop {
+            std::task::ready!(stream.poll_write_ready(context))?;
+            match stream.try_write(word) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                said => return Poll::Ready(said),
             }
         }
     }
@@ -224,173 +287,5 @@ impl Under {
 impl Drop for Under {
     fn drop(&mut self) {
         (self.count)(&self.caller).fetch_sub(1, Relaxed);
-    }
-}
-
-/// The stream of a caller, as hyper gets it.
-pub(crate) struct Line<A> {
-    caller: Arc<Caller>,
-    door: Arc<A>,
-    /// Bytes that came before hyper did.
-    first: Bytes,
-    /// Requests begun when everything had been written last.
-    settled: u32,
-    /// The house's words in place of those that hyper answers without asking.
-    instead: Bytes,
-    words_of_hyper_pass: bool,
-}
-
-impl<A: Answer> Line<A> {
-    /// For HTTP/1: answers that hyper gives by itself are replaced by the door's.
-    pub(crate) fn new(caller: &Arc<Caller>, door: &Arc<A>, first: Bytes) -> Self {
-        Self {
-            caller: Arc::clone(caller),
-            door: Arc::clone(door),
-            first,
-            settled: caller.calls.load(Relaxed),
-            instead: Bytes::new(),
-            words_of_hyper_pass: false,
-        }
-    }
-
-    /// For HTTP/2, whose words have no lines.
-    pub(crate) fn framed(caller: &Arc<Caller>, door: &Arc<A>, first: Bytes) -> Self {
-        Self {
-            words_of_hyper_pass: true,
-            ..Self::new(caller, door, first)
-        }
-    }
-
-    /// True when these bytes are hyper's own answer to what is no request, and ours go
-    /// in their place. Such an answer is short, and begins with no request before it.
-    fn replaces(&mut self, bytes: &[u8]) -> bool {
-        let is_own = !self.words_of_hyper_pass
-            && self.caller.calls.load(Relaxed) == self.settled
-            && self.caller.is_flushed.load(Relaxed);
-        if !is_own {
-            return false;
-        }
-        let refusal = match status_of(bytes) {
-            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Refusal::HeadersTooLarge,
-            Some(StatusCode::URI_TOO_LONG) => Refusal::UriTooLong,
-            Some(StatusCode::BAD_REQUEST) => Refusal::NotHttp,
-            _ => return false,
-        };
-        let Some(words) = self.door.refuse(refusal) else {
-            return false;
-        };
-        self.instead = words;
-        true
-    }
-
-    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.instead.is_empty() {
-            ready!(self.caller.stream.poll_write_ready(context))?;
-            match self.caller.stream.try_write(&self.instead) {
-                Ok(count) => self.instead.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_try(
-        &self,
-        context: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        self.caller.is_flushed.store(false, Relaxed);
-        loop {
-            ready!(self.caller.stream.poll_write_ready(context))?;
-            match write(&self.caller.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(count) => {
-                    self.caller.written.fetch_add(count as u64, Relaxed);
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-/// The status in a line of HTTP/1.
-fn status_of(bytes: &[u8]) -> Option<StatusCode> {
-    let code = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
-    StatusCode::from_bytes(code).ok()
-}
-
-impl<A: Answer> AsyncRead for Line<A> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let count = self.first.len().min(into.remaining());
-            into.put_slice(&self.first.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
-        let caller = &self.caller;
-        loop {
-            ready!(caller.stream.poll_read_ready(context))?;
-            match caller.stream.try_read_buf(into) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(count) => {
-                    caller.read.fetch_add(count as u64, Relaxed);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl<A: Answer> AsyncWrite for Line<A> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.replaces(bytes) {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        self.poll_try(context, |stream| stream.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let [only] = parts
-            && self.replaces(only)
-        {
-            return Poll::Ready(Ok(only.len()));
-        }
-        self.poll_try(context, |stream| stream.try_write_vectored(parts))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
-        self.caller.is_flushed.store(true, Relaxed);
-        if !self.caller.is_answering() {
-            self.settled = self.caller.calls.load(Relaxed);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
-        match shutdown(&self.caller.stream, Shutdown::Write) {
-            // Closed by the other side already.
-            Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
-            other => Poll::Ready(other.map_err(Into::into)),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Headers that the scoring doors read, add and keep to themselves.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
@@ -25,6 +25,18 @@ const RETRIED: HeaderName = HeaderName::from_static("x-lusk-retried");
 /// Names this server. The original writes `azmlinfsrv/<version>`; we do not claim to be
 /// a program whose version and faults somebody may look up by that name.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("lusk/", env!("CARGO_PKG_VERSION")));
+
+/// Headers that are about one connection, whether `Connection` names them or not.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    KEEP_ALIVE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    PROXY_CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// Longest id that a request may bring; the original's limit.
 const MAX_ID_LENGTH: usize = 100;
@@ -96,8 +108,33 @@ impl Ids {
 
 fn fresh() -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
-    let text = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+    let text = next_id().hyphenated().encode_lower(&mut buffer);
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// An id that no other request gets. Ids are no secrets, so the system's randomness is
+/// asked for once in a thread and not for each of them: that is a call of the system.
+fn next_id() -> Uuid {
+    thread_local! {
+        static STATE: Cell<(u64, u64)> = Cell::new(Uuid::new_v4().as_u64_pair());
+    }
+    let (high, low) = STATE.get();
+    // Two counters with odd steps: the pair comes again after 2^64 ids.
+    let next = (
+        high.wrapping_add(0x9e37_79b9_7f4a_7c15),
+        low.wrapping_add(0xd1b5_4a32_d192_ed03),
+    );
+    STATE.set(next);
+    let mixed = (u128::from(mix(next.0)) << 64) | u128::from(mix(next.1));
+    uuid::Builder::from_random_bytes(mixed.to_be_bytes()).into_uuid()
+}
+
+/// Spreads a counter over all bits; each number comes from one other (the last steps of
+/// SplitMix64).
+fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 /// Says whether the script counts as failed, spelled as Python spells it.
@@ -108,7 +145,8 @@ pub(crate) fn add_function_failed(headers: &mut HeaderMap, failed: bool) {
 
 /// Says how long `run` took: milliseconds with three decimals.
 pub(crate) fn add_execution_time(headers: &mut HeaderMap, time: Duration) {
-    let text = format!("{:.3}", time.as_secs_f64() * 1e3);
+    let micros = (time.as_nanos() + 500) / 1000;
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(EXECUTION_TIME, value);
     }
@@ -158,6 +196,10 @@ pub(crate) fn from_script(mut headers: HeaderMap) -> HeaderMap {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // As a rule there is none: one look at each costs less than a search for each.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     if let Some(connection) = headers.remove(CONNECTION) {
         for name in connection.to_str().unwrap_or_default().split(',') {
             if let Ok(name) = HeaderName::try_from(name.trim()) {
@@ -165,18 +207,13 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY_CONNECTION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION || HOP_BY_HOP.contains(name)
 }
 
 /// Bytes that the headers of a request took on the wire, line ends included.
@@ -240,6 +277,19 @@ mod tests {
         let mut reply = HeaderMap::new();
         Ids::of(&HeaderMap::new()).add_to(&mut reply);
         assert_eq!(reply[REQUEST_ID], reply[MS_REQUEST_ID]);
+    }
+
+    #[test]
+    fn fresh_ids_differ_in_and_between_threads() {
+        let ids = || (0..1000).map(|_| next_id()).collect::<Vec<_>>();
+        let other = std::thread::spawn(ids);
+        let mut all = ids();
+        all.extend(other.join().expect("no panic"));
+        assert!(all.iter().all(|id| id.get_version_num() == 4));
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl<S> StallGuard<S> {
         }
     }
 
+    /// The stream again.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn judge<T>(
         &mut self,
         context: &mut Context<'_>,
