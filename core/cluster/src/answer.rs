@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, response::Parts};
-use lusk_contract::ScoreReply;
+use lusk_contract::{Flow, RelayReply};
 
 const EXECUTION_TIME: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const FUNCTION_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-failed");
@@ -14,8 +13,8 @@ const MAX_MILLISECONDS: f64 = 1e9;
 
 /// The answer as a replica gives it. Headers of the connection are the door's to
 /// take out, as it does for scripts.
-pub(crate) fn reply(parts: Parts, body: Bytes) -> ScoreReply {
-    ScoreReply {
+pub(crate) fn reply(parts: Parts, body: Flow) -> RelayReply {
+    RelayReply {
         run_time: run_time(&parts.headers),
         function_failed: match parts.headers.get(FUNCTION_FAILED) {
             Some(value) => value.as_bytes().eq_ignore_ascii_case(b"true"),
@@ -42,13 +41,13 @@ mod tests {
 
     use super::*;
 
-    fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> ScoreReply {
+    fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> RelayReply {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(*name, HeaderValue::from_static(value));
         }
         let (parts, ()) = response.body(()).unwrap().into_parts();
-        reply(parts, Bytes::new())
+        reply(parts, Flow::Whole(bytes::Bytes::new()))
     }
 
     #[test]

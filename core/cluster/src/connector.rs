@@ -21,6 +21,9 @@ use tower_service::Service;
 /// After so much silence of a connection its other end is asked for a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
+/// A connection's bytes.
+pub(crate) type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// See the module.
@@ -51,7 +54,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Socket;
     type Error = Failure;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
 

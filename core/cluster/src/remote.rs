@@ -10,11 +10,12 @@ use lusk_contract::{
     Progress, Replica, ReplicaHost, ReplicaPlan, Revision, StartError, StartErrorKind,
 };
 use lusk_domain::{FailureDetail, Step, StepOutcome};
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     health::Health,
-    replica::{Link, RemoteReplica, Unwell},
+    link::{Link, Unwell},
+    replica::RemoteReplica,
     seats::{Place, Seats},
     upstream::Upstream,
 };
@@ -31,7 +32,8 @@ pub struct RemoteOptions {
     pub start_patience: Duration,
     /// Between two tries of a probe that must pass.
     pub pause: Duration,
-    /// Most bytes of one answer's body.
+    /// Most bytes of an answer that somebody wants whole; what is passed on in parts has
+    /// no bound but its time.
     pub max_reply_bytes: usize,
 }
 
@@ -74,6 +76,7 @@ impl RemoteHost {
             log: Arc::clone(&revision.log),
             options: self.options.clone(),
             health: Health::default(),
+            home: Handle::current(),
         })
     }
 

@@ -1,114 +1,21 @@
 //! One outside replica, as the router and the caretaker see it.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderMap, Method};
+use bytes::BytesMut;
+use futures::TryStreamExt as _;
 use lusk_contract::{
-    LogStream, Replica, ScoreReply, ScoreRequest, ScriptError, ScriptSchema, ServiceLog,
+    Flow, NotRelayed, Parts, RelayReply, RelayRequest, Replica, ScoreReply, ScoreRequest,
+    ScriptError, ScriptSchema, Standing,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::{
-    answer,
-    health::{Health, MOST_FAILURES, Setback},
-    remote::RemoteOptions,
-    schema,
-    seats::Place,
-    upstream::{Failed, Upstream},
-};
-
-/// Most bytes of what `GET /` answers; nobody reads them.
-const MAX_HEALTH_BYTES: usize = 64 << 10;
-
-/// Most bytes of a swagger document.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+use crate::{link::Link, relay, upstream::Failed};
 
 /// How long a replica that runs requests is waited for by a probe. A server with one
 /// worker cannot answer both; what it runs has a deadline of its own.
 const BUSY_PATIENCE: Duration = Duration::from_millis(500);
-
-/// Why a probe failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unwell {
-    /// It gave no answer.
-    Silent(String),
-    /// It answered that it is not ready.
-    Unready(String),
-}
-
-impl Unwell {
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Silent(why) | Self::Unready(why) => why,
-        }
-    }
-}
-
-/// The server and what is known of it; shared with the task that waits for one
-/// that is out.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) number: u32,
-    pub(crate) upstream: Upstream,
-    pub(crate) place: Place,
-    pub(crate) log: Arc<dyn ServiceLog>,
-    pub(crate) options: RemoteOptions,
-    pub(crate) health: Health,
-}
-
-impl Link {
-    /// Asks for the server's health.
-    pub(crate) async fn check(&self) -> Result<(), Unwell> {
-        let limit = self.options.probe_timeout;
-        let asked = self.get("/", MAX_HEALTH_BYTES);
-        let unwell = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => {
-                self.place.set_ready();
-                if self.health.answered() {
-                    self.tell("it answers again and gets requests");
-                }
-                return Ok(());
-            }
-            Ok(Ok((status, _))) => {
-                Unwell::Unready(format!("its health (GET /) answers with status {status}"))
-            }
-            Ok(Err(failed)) => Unwell::Silent(failed.reason()),
-            Err(_) => Unwell::Silent(format!(
-                "its health (GET /) gave no answer within {} ms",
-                limit.as_millis()
-            )),
-        };
-        Err(unwell)
-    }
-
-    /// What the server says of its input and output.
-    pub(crate) async fn schema(&self) -> ScriptSchema {
-        let asked = self.get("/swagger.json", MAX_DOCUMENT_BYTES);
-        match timeout(self.options.probe_timeout, asked).await {
-            Ok(Ok((status, document))) if status.is_success() => schema::read(&document),
-            _ => schema::unknown(),
-        }
-    }
-
-    async fn get(&self, target: &str, limit: usize) -> Result<(http::StatusCode, Bytes), Failed> {
-        let headers = HeaderMap::new();
-        let sent = self
-            .upstream
-            .send(Method::GET, target, headers, Bytes::new(), limit);
-        sent.await.map(|(parts, body)| (parts.status, body))
-    }
-
-    /// Writes a remark into the service's log; the URL is in no answer to callers.
-    pub(crate) fn tell(&self, text: &str) {
-        let text = format!("outside replica {}: {text}", self.place.url());
-        self.log.line(self.number, LogStream::Host, &text);
-    }
-}
 
 /// The replica.
 #[derive(Debug)]
@@ -123,64 +30,61 @@ impl RemoteReplica {
         Self { link, schema }
     }
 
-    fn failed(&self, failed: &Failed) -> ScriptError {
-        let (link, why) = (&self.link, failed.reason());
-        let number = link.number;
-        if let Failed::TooLarge(_) = failed {
-            link.health.answered();
-            link.tell(&why);
-            return ScriptError::Raised(why);
-        }
-        match link.health.failed() {
-            Setback::First => link.tell(&why),
-            Setback::Another => {}
-            Setback::Out => {
-                link.tell(&format!(
-                    "{why}; that were {MOST_FAILURES} failures in a row, it gets no requests until it answers a probe"
-                ));
-                wait_for(&self.link);
+    /// An answer that came in parts, up to the limit.
+    async fn join(&self, mut parts: Parts) -> Result<bytes::Bytes, ScriptError> {
+        let limit = self.link.options.max_reply_bytes;
+        let mut joined = BytesMut::new();
+        let died = |broken: lusk_contract::BrokenOff| {
+            let number = self.link.number;
+            ScriptError::Died(format!("outside replica {number}: {broken}"))
+        };
+        while let Some(part) = parts.try_next().await.map_err(died)? {
+            if joined.len() + part.len() > limit {
+                return Err(self.link.failed(&Failed::TooLarge(limit)));
             }
+            joined.extend_from_slice(&part);
         }
-        match failed {
-            Failed::NotSent(_) => ScriptError::NotBegun(format!("outside replica {number}: {why}")),
-            _ => ScriptError::Died(format!("outside replica {number}: {why}")),
-        }
+        Ok(joined.freeze())
     }
 }
 
 #[async_trait]
 impl Replica for RemoteReplica {
     async fn score(&self, request: ScoreRequest) -> Result<ScoreReply, ScriptError> {
-        let link = &*self.link;
-        if link.health.is_out() {
-            let number = link.number;
-            return Err(ScriptError::NotBegun(format!(
-                "outside replica {number} does not answer"
-            )));
-        }
-        let _work = link.health.work();
-        let ScoreRequest {
-            method,
-            target,
-            headers,
-            body,
-        } = request;
-        let limit = link.options.max_reply_bytes;
-        match link
-            .upstream
-            .send(method, &target, headers, body, limit)
-            .await
-        {
-            Ok((parts, body)) => {
-                link.health.answered();
-                Ok(answer::reply(parts, body))
-            }
-            Err(failed) => Err(self.failed(&failed)),
-        }
+        let relayed = relay::relay(&self.link, request.into()).await;
+        let reply = relayed.map_err(|not_relayed| not_relayed.error)?;
+        Ok(ScoreReply {
+            status: reply.status,
+            headers: reply.headers,
+            body: match reply.body {
+                Flow::Whole(body) => body,
+                Flow::Parts { length, parts } => {
+                    let limit = self.link.options.max_reply_bytes;
+                    if length.is_some_and(|length| length > limit as u64) {
+                        return Err(self.link.failed(&Failed::TooLarge(limit)));
+                    }
+                    self.join(parts).await?
+                }
+            },
+            run_time: reply.run_time,
+            function_failed: reply.function_failed,
+        })
+    }
+
+    fn relays(&self) -> bool {
+        true
+    }
+
+    async fn relay(&self, request: RelayRequest) -> Result<RelayReply, NotRelayed> {
+        relay::relay(&self.link, request).await
     }
 
     fn schema(&self) -> &ScriptSchema {
         &self.schema
+    }
+
+    fn tell(&self, standing: Arc<dyn Standing>) {
+        self.link.health.tell(standing);
     }
 
     async fn probe(&self) -> Result<(), String> {
@@ -194,19 +98,4 @@ impl Replica for RemoteReplica {
             unwell.reason().to_owned()
         })
     }
-}
-
-/// Probes a replica that is out until it answers, or nobody holds it any more.
-fn wait_for(link: &Arc<Link>) {
-    let pause = link.options.pause;
-    let link = Arc::downgrade(link);
-    tokio::spawn(async move {
-        loop {
-            sleep(pause).await;
-            match Weak::upgrade(&link) {
-                Some(link) if link.check().await.is_err() => {}
-                _ => return,
-            }
-        }
-    });
 }

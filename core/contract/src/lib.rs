@@ -5,6 +5,7 @@
 //! stand-ins for tests.
 
 mod backend;
+mod batches;
 mod blobs;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -13,6 +14,7 @@ mod images;
 mod log;
 mod outputs;
 mod records;
+mod relay;
 mod replica;
 mod score;
 mod tensor;
@@ -20,6 +22,7 @@ mod tensor;
 pub mod testing;
 
 pub use backend::{Backend, BackendError, Device, ModelSource, Session, Signature, TensorSpec};
+pub use batches::{BATCH_ROW_BOUNDS, BatchCounts, BatchReport, Batches};
 pub use blobs::{BlobError, BlobSink, Blobs, StoredBlob};
 pub use clock::{Clock, SystemClock};
 pub use images::{
@@ -29,9 +32,10 @@ pub use images::{
 pub use log::{LogStream, ServiceLog, ServiceLogs};
 pub use outputs::{OutputFolder, Outputs};
 pub use records::{ModelFilter, RecordError, Records};
+pub use relay::{BrokenOff, Flow, NotRelayed, Parts, RelayReply, RelayRequest};
 pub use replica::{
     MountedModel, Progress, Replica, ReplicaHost, ReplicaPlan, Revision, ScriptKind, ScriptSchema,
-    StartError, StartErrorKind,
+    Standing, StartError, StartErrorKind,
 };
 pub use score::{ScoreReply, ScoreRequest, ScriptError};
 pub use tensor::{Tensor, TensorError, TensorType};

@@ -4,11 +4,15 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use lusk_domain::{
-    Digest, FailureDetail, ModelId, ReplicaUrl, RuntimeKind, ServiceName, Step, StepOutcome,
+    BatchSettings, Digest, FailureDetail, ModelId, ReplicaUrl, RuntimeKind, ServiceName, Step,
+    StepOutcome,
 };
 use serde_json::Value;
 
-use crate::{ImageFiles, ScoreReply, ScoreRequest, ScriptError, ServiceLog};
+use crate::{
+    ImageFiles, NotRelayed, RelayReply, RelayRequest, ScoreReply, ScoreRequest, ScriptError,
+    ServiceLog,
+};
 
 /// A model as a replica sees it.
 #[derive(Debug, Clone)]
@@ -17,6 +21,8 @@ pub struct MountedModel {
     pub id: ModelId,
     /// Files: path below the app root (`azureml-models/<name>/<version>/…`) and digest.
     pub files: Vec<(String, Digest)>,
+    /// How calls of it are joined; none computes call by call.
+    pub batching: Option<BatchSettings>,
 }
 
 /// One revision of a service, made ready on disk; shared by its replicas.
@@ -153,6 +159,13 @@ pub trait ReplicaHost: Send + Sync + fmt::Debug {
     async fn start(&self, plan: ReplicaPlan) -> Result<Arc<dyn Replica>, StartError>;
 }
 
+/// Hears whether a replica takes requests. Told by whoever finds out, from any thread;
+/// must not wait.
+pub trait Standing: Send + Sync + fmt::Debug {
+    /// It takes requests, or no more.
+    fn set(&self, takes_requests: bool);
+}
+
 /// A running replica. It stops when the last holder drops it.
 #[async_trait]
 pub trait Replica: Send + Sync + fmt::Debug {
@@ -164,8 +177,35 @@ pub trait Replica: Send + Sync + fmt::Debug {
     /// The script gave no answer.
     async fn score(&self, request: ScoreRequest) -> Result<ScoreReply, ScriptError>;
 
+    /// Whether bodies are to be passed through [`Replica::relay`] as they come, not
+    /// collected for [`Replica::score`].
+    fn relays(&self) -> bool {
+        false
+    }
+
+    /// Passes one request on and its answer back, bodies as they come. The caller
+    /// holds one of the replica's slots until the answer's last part. Dropping the
+    /// future, or the answer, ends the work.
+    ///
+    /// # Errors
+    /// There is no answer. With [`ScriptError::NotBegun`] the request comes back where
+    /// nothing of its body was taken.
+    async fn relay(&self, request: RelayRequest) -> Result<RelayReply, NotRelayed> {
+        match request.into_whole() {
+            Some(request) => Ok(self.score(request).await?.into()),
+            None => {
+                let why = "it takes no bodies that are on their way".to_owned();
+                Err(ScriptError::NotBegun(why).into())
+            }
+        }
+    }
+
     /// What the script says of its input and output.
     fn schema(&self) -> &ScriptSchema;
+
+    /// Asks to be told whenever the replica stops taking requests, or takes them
+    /// again. One that always takes them tells nothing.
+    fn tell(&self, _standing: Arc<dyn Standing>) {}
 
     /// Whether the replica can take requests; checked outside the scoring path.
     async fn probe(&self) -> Result<(), String>;

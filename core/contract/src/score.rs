@@ -50,4 +50,8 @@ pub enum ScriptError {
     /// The replica cannot take the request and has not begun to run it; another may.
     #[error("the replica did not begin to run the entry script: {0}")]
     NotBegun(String),
+    /// The request's own body ended early or broke a rule: the caller's fault, not
+    /// the replica's.
+    #[error("the body of the request did not come whole: {0}")]
+    CutShort(String),
 }

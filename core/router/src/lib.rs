@@ -11,12 +11,14 @@
 
 mod autoscale;
 mod counters;
+mod pace;
 mod pool;
 mod route;
 mod table;
 
 pub use autoscale::Autoscaler;
 pub use counters::{Counters, LATENCY_BOUNDS};
+pub use pace::Pace;
 pub use pool::MAX_QUEUED;
-pub use route::{Access, Limits, Route, RouteError, RouteInfo, RouteStatus, Scored, Turn};
+pub use route::{Access, Limits, Relayed, Route, RouteError, RouteInfo, RouteStatus, Scored, Turn};
 pub use table::Router;

@@ -44,6 +44,8 @@ struct Member {
     replica: Arc<dyn Replica>,
     slots: usize,
     busy: usize,
+    /// It takes no requests for now.
+    rests: bool,
     /// Gone from the route; stays here until its last loan is back.
     removed: bool,
     /// Closed when it goes from here.
@@ -81,6 +83,7 @@ pub(crate) struct Pool {
     next_serial: Serial,
     next_ticket: Ticket,
     ready: usize,
+    resting: usize,
     slots: usize,
     busy: usize,
     /// Most requests that ran or waited at a time since somebody asked.
@@ -105,7 +108,7 @@ impl Pool {
         if let Some(loan) = self.lend_free(avoid) {
             return Admission::Granted(loan);
         }
-        let is_asleep = self.wakes && avoid.is_none();
+        let is_asleep = self.wakes && self.resting == 0 && avoid.is_none();
         if !is_asleep && !self.has_other(avoid) {
             return Admission::NoReplicas;
         }
@@ -145,7 +148,7 @@ impl Pool {
     }
 
     /// Adds a replica and lends its slots to those who wait.
-    pub(crate) fn add(&mut self, number: u32, replica: Arc<dyn Replica>, slots: usize) {
+    pub(crate) fn add(&mut self, number: u32, replica: Arc<dyn Replica>, slots: usize) -> Serial {
         self.next_serial += 1;
         let member = Member {
             serial: self.next_serial,
@@ -153,6 +156,7 @@ impl Pool {
             replica,
             slots,
             busy: 0,
+            rests: false,
             removed: false,
             end: None,
         };
@@ -167,6 +171,43 @@ impl Pool {
         };
         self.members[index] = Some(member);
         self.offer(index);
+        self.next_serial
+    }
+
+    /// Lends no slots of a replica until it is woken; loans in use go on. Its place
+    /// in the route stays.
+    pub(crate) fn rest(&mut self, serial: Serial) {
+        let Some(index) = self.place_of(serial) else {
+            return;
+        };
+        let Some(member) = self.members[index].as_mut().filter(|m| !m.rests) else {
+            return;
+        };
+        member.rests = true;
+        self.ready -= 1;
+        self.resting += 1;
+        self.slots -= member.slots;
+        self.ring.retain(|at| *at != index);
+    }
+
+    /// Lends the slots of a replica that rested again, to those who wait first.
+    pub(crate) fn wake(&mut self, serial: Serial) {
+        let Some(index) = self.place_of(serial) else {
+            return;
+        };
+        let Some(member) = self.members[index].as_mut().filter(|m| m.rests) else {
+            return;
+        };
+        member.rests = false;
+        self.ready += 1;
+        self.resting -= 1;
+        self.slots += member.slots;
+        self.offer(index);
+    }
+
+    fn place_of(&self, serial: Serial) -> Option<usize> {
+        let is_it = |m: &Option<Member>| matches!(m, Some(m) if m.serial == serial && !m.removed);
+        self.members.iter().position(is_it)
     }
 
     /// Ends the lending of a replica's slots; loans in use go on.
@@ -179,8 +220,12 @@ impl Pool {
         let entry = &mut self.members[index];
         let member = entry.as_mut()?;
         member.removed = true;
-        self.ready -= 1;
-        self.slots -= member.slots;
+        if member.rests {
+            self.resting -= 1;
+        } else {
+            self.ready -= 1;
+            self.slots -= member.slots;
+        }
         let replica = Arc::clone(&member.replica);
         if member.busy == 0 {
             *entry = None;
@@ -197,7 +242,7 @@ impl Pool {
         Some(ended)
     }
 
-    /// Replicas that take requests, by number.
+    /// Replicas of the route, by number; those that rest too.
     pub(crate) fn replicas(&self) -> Vec<(u32, Arc<dyn Replica>)> {
         let mut replicas: Vec<_> = self
             .members
@@ -217,7 +262,7 @@ impl Pool {
 
     /// Nobody is there, but somebody will be.
     pub(crate) fn is_asleep(&self) -> bool {
-        self.wakes && self.ready == 0
+        self.wakes && self.ready == 0 && self.resting == 0
     }
 
     /// Most requests that ran or waited at a time since the last call.
@@ -244,6 +289,11 @@ impl Pool {
         self.ready
     }
 
+    /// Replicas that take none for now.
+    pub(crate) fn resting(&self) -> usize {
+        self.resting
+    }
+
     /// Slots of the replicas that take requests.
     pub(crate) fn slots(&self) -> usize {
         self.slots
@@ -266,7 +316,7 @@ impl Pool {
                 .members
                 .iter()
                 .flatten()
-                .any(|member| !member.removed && Some(member.serial) != avoid),
+                .any(|m| !m.removed && !m.rests && Some(m.serial) != avoid),
         }
     }
 
@@ -334,7 +384,7 @@ impl Pool {
     }
 
     fn has_free(&self, index: usize) -> bool {
-        matches!(self.members.get(index), Some(Some(m)) if !m.removed && m.busy < m.slots)
+        matches!(self.members.get(index), Some(Some(m)) if !m.removed && !m.rests && m.busy < m.slots)
     }
 
     fn serial_at(&self, index: usize) -> Option<Serial> {

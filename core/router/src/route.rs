@@ -4,23 +4,29 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
-use lusk_contract::{Replica, ScoreReply, ScoreRequest, ScriptError, ScriptSchema};
+use lusk_contract::{Replica, ScoreReply, ScoreRequest, ScriptError, ScriptSchema, Standing};
 use lusk_domain::{AuthMode, KeyPair, ServiceName};
-use tokio::{
-    sync::{Notify, oneshot},
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    Counters,
-    counters::{Meter, Outcome},
+    Counters, Pace,
+    counters::Meter,
     pool::{Admission, Loan, Pool, Serial, Ticket},
 };
+
+mod passing;
+mod turn;
+
+use turn::Waiting;
+pub use turn::{Relayed, Turn};
 
 /// How long a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +118,8 @@ pub enum RouteError {
 pub struct RouteStatus {
     /// Replicas that take requests.
     pub ready_replicas: usize,
+    /// Replicas that do not answer and get no requests until they do.
+    pub resting_replicas: usize,
     /// Their slots.
     pub slots: usize,
     /// Slots in use, those of replicas that are going included.
@@ -128,8 +136,11 @@ pub struct RouteStatus {
 pub struct Route {
     info: RouteInfo,
     access: ArcSwap<Access>,
-    pool: Mutex<Pool>,
+    pool: Arc<Mutex<Pool>>,
+    /// Its replicas pass bodies on as they come.
+    relays: AtomicBool,
     meter: Meter,
+    pace: Pace,
     idle: Notify,
     /// Told when a request begins to wait where nobody waited.
     pressed: Notify,
@@ -149,8 +160,10 @@ impl Route {
         Self {
             info,
             access: ArcSwap::from_pointee(access),
-            pool: Mutex::default(),
+            pool: Arc::default(),
+            relays: AtomicBool::new(false),
             meter: Meter::default(),
+            pace: Pace::default(),
             idle: Notify::new(),
             pressed: Notify::new(),
         }
@@ -159,6 +172,11 @@ impl Route {
     /// What does not change about it.
     pub fn info(&self) -> &RouteInfo {
         &self.info
+    }
+
+    /// How long its runs usually take, as whoever calls it has seen.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Who may call now.
@@ -174,7 +192,16 @@ impl Route {
     /// Adds a replica that takes up to `slots` requests at a time; those who wait get
     /// its slots at once.
     pub fn add(&self, number: u32, replica: Arc<dyn Replica>, slots: usize) {
-        self.lock().add(number, replica, slots);
+        self.relays.store(replica.relays(), Relaxed);
+        let serial = self.lock().add(number, Arc::clone(&replica), slots);
+        let pool = Arc::downgrade(&self.pool);
+        replica.tell(Arc::new(Seat { pool, serial }));
+    }
+
+    /// Whether its replicas pass bodies on as they come, so that there is no need to
+    /// collect them before.
+    pub fn relays(&self) -> bool {
+        self.relays.load(Relaxed)
     }
 
     /// Gives a replica no more requests; what it runs goes on to its end.
@@ -228,6 +255,7 @@ impl Route {
         let pool = self.lock();
         RouteStatus {
             ready_replicas: pool.ready(),
+            resting_replicas: pool.resting(),
             slots: pool.slots(),
             busy: pool.busy(),
             queued: pool.queued(),
@@ -240,22 +268,17 @@ impl Route {
     ///
     /// # Errors
     /// No replica, no slot in time, or a route that takes nothing new.
-    pub async fn turn(&self) -> Result<Turn<'_>, RouteError> {
-        let mut record = Record::start(&self.meter);
-        let deadline = record.started + self.info.limits.scoring_timeout;
-        let ticket = self.lock().ticket();
-        match self.slot(ticket, None, deadline).await {
-            Ok(lease) => Ok(Turn {
-                lease,
-                ticket,
-                deadline,
-                record,
-            }),
-            Err(error) => {
-                record.outcome = failed(&error);
-                Err(error)
-            }
-        }
+    pub async fn turn(&self) -> Result<Turn<&Self>, RouteError> {
+        Turn::take(self).await
+    }
+
+    /// Like [`Route::turn`], for a request that goes on when the caller of this has
+    /// returned.
+    ///
+    /// # Errors
+    /// Those of [`Route::turn`].
+    pub async fn own_turn(self: &Arc<Self>) -> Result<Turn<Arc<Self>>, RouteError> {
+        Turn::take(Arc::clone(self)).await
     }
 
     /// Waits for a slot and runs one request on it; [`Route::turn`] and
@@ -282,36 +305,22 @@ impl Route {
         }
     }
 
-    async fn run(
-        &self,
-        lease: &Lease<'_>,
-        request: ScoreRequest,
-        deadline: Instant,
-    ) -> Result<ScoreReply, RouteError> {
-        match timeout_at(deadline, lease.loan.replica.score(request)).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(self.timed_out()),
-        }
-    }
-
-    /// A slot, now or after a wait in the queue.
+    /// A slot, now or after a wait in the queue, and how long that was; `ticket` is
+    /// taken here where there is none yet. Nobody may wait between this and the lease.
     async fn slot(
         &self,
-        ticket: Ticket,
+        ticket: Option<Ticket>,
         avoid: Option<Serial>,
         deadline: Instant,
-    ) -> Result<Lease<'_>, RouteError> {
-        let (admission, is_first, is_asleep) = {
+    ) -> Result<(Ticket, Loan, Duration), RouteError> {
+        let (ticket, admission, is_first, is_asleep) = {
             let mut pool = self.lock();
+            let ticket = ticket.unwrap_or_else(|| pool.ticket());
             let admission = pool.admit(ticket, avoid);
-            (admission, pool.queued() == 1, pool.is_asleep())
+            (ticket, admission, pool.queued() == 1, pool.is_asleep())
         };
         match admission {
-            Admission::Granted(loan) => Ok(Lease {
-                route: self,
-                loan,
-                queued_for: Duration::ZERO,
-            }),
+            Admission::Granted(loan) => Ok((ticket, loan, Duration::ZERO)),
             Admission::Queued(granted) => {
                 if is_first {
                     self.pressed.notify_one();
@@ -329,7 +338,8 @@ impl Route {
                     since,
                     patience,
                 };
-                waiting.wait(deadline).await
+                let (loan, waited) = waiting.wait(deadline).await?;
+                Ok((ticket, loan, waited))
             }
             Admission::Full => Err(self.overloaded(Duration::ZERO)),
             Admission::NoReplicas => Err(RouteError::NoReadyReplicas),
@@ -374,170 +384,22 @@ impl Route {
     }
 }
 
-/// A request's turn: a slot that waits for it. Dropping it frees the slot and counts
-/// the request as abandoned.
-pub struct Turn<'a> {
-    // The lease goes first: its slot is free before the request is counted.
-    lease: Lease<'a>,
-    ticket: Ticket,
-    deadline: Instant,
-    record: Record<'a>,
+/// A replica's place in the pool, for the replica to speak of.
+#[derive(Debug)]
+struct Seat {
+    pool: Weak<Mutex<Pool>>,
+    serial: Serial,
 }
 
-impl Turn<'_> {
-    /// Runs the request. Dropping the future interrupts the script. A replica that had
-    /// not begun is followed by another one, once.
-    ///
-    /// # Errors
-    /// No answer in time, or the script's own error.
-    pub async fn score(self, request: ScoreRequest) -> Result<Scored, RouteError> {
-        let Self {
-            lease,
-            ticket,
-            deadline,
-            mut record,
-        } = self;
-        let result = score_on(lease, ticket, deadline, request).await;
-        record.outcome = match &result {
-            Ok(scored) => Outcome::Answered(scored.reply.status.as_u16() / 100),
-            Err(error) => failed(error),
-        };
-        result
-    }
-}
-
-async fn score_on(
-    first: Lease<'_>,
-    ticket: Ticket,
-    deadline: Instant,
-    request: ScoreRequest,
-) -> Result<Scored, RouteError> {
-    let route = first.route;
-    let has_second = route.lock().ready() > 1;
-    let spare = has_second.then(|| request.clone());
-    let refused = match route.run(&first, request, deadline).await {
-        Ok(reply) => return Ok(first.scored(reply, false, Duration::ZERO)),
-        Err(RouteError::Script(ScriptError::NotBegun(why))) => why,
-        Err(error) => return Err(error),
-    };
-    let Some(spare) = spare else {
-        return Err(ScriptError::NotBegun(refused).into());
-    };
-    let (avoid, waited) = (first.loan.serial, first.queued_for);
-    drop(first);
-    let second = match route.slot(ticket, Some(avoid), deadline).await {
-        // The other replicas went meanwhile: the first one's reason says more.
-        Err(RouteError::NoReadyReplicas) => return Err(ScriptError::NotBegun(refused).into()),
-        other => other?,
-    };
-    route.meter.count_retry();
-    tracing::debug!(service = %route.info.name, why = refused, "trying another replica");
-    let reply = route.run(&second, spare, deadline).await?;
-    Ok(second.scored(reply, true, waited))
-}
-
-fn failed(error: &RouteError) -> Outcome {
-    match error {
-        RouteError::NoReadyReplicas => Outcome::NotReady,
-        RouteError::Overloaded { .. } => Outcome::Overloaded,
-        RouteError::TimedOut { .. } => Outcome::TimedOut,
-        RouteError::Draining => Outcome::Elsewhere,
-        RouteError::Script(ScriptError::BadRequest(_)) => Outcome::Answered(4),
-        RouteError::Script(_) => Outcome::Answered(5),
-    }
-}
-
-/// Counts a request when it ends, whichever way.
-struct Record<'a> {
-    meter: &'a Meter,
-    started: Instant,
-    outcome: Outcome,
-}
-
-impl<'a> Record<'a> {
-    fn start(meter: &'a Meter) -> Self {
-        Self {
-            meter,
-            started: Instant::now(),
-            outcome: Outcome::Abandoned,
-        }
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        self.meter.record(self.outcome, self.started.elapsed());
-    }
-}
-
-/// A slot in use; dropping it frees the slot.
-struct Lease<'a> {
-    route: &'a Route,
-    loan: Loan,
-    queued_for: Duration,
-}
-
-impl Lease<'_> {
-    fn scored(&self, reply: ScoreReply, retried: bool, waited_before: Duration) -> Scored {
-        Scored {
-            reply,
-            retried,
-            queued_for: self.queued_for + waited_before,
-        }
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        self.route.give_back(&self.loan);
-    }
-}
-
-/// A place in the queue; dropping it leaves the queue.
-struct Waiting<'a> {
-    route: &'a Route,
-    ticket: Ticket,
-    granted: oneshot::Receiver<Loan>,
-    since: Instant,
-    /// When it is given up.
-    patience: Instant,
-}
-
-impl<'a> Waiting<'a> {
-    async fn wait(mut self, deadline: Instant) -> Result<Lease<'a>, RouteError> {
-        let route = self.route;
-        let patience = self.patience;
-        match timeout_at(deadline.min(patience), &mut self.granted).await {
-            Ok(Ok(loan)) => Ok(Lease {
-                route,
-                loan,
-                queued_for: self.since.elapsed(),
-            }),
-            _ if patience > deadline => Err(route.timed_out()),
-            _ => {
-                let waited = self.since.elapsed();
-                drop(self);
-                let ready = route.lock().ready();
-                Err(match ready {
-                    0 => RouteError::NoReadyReplicas,
-                    _ => route.overloaded(waited),
-                })
-            }
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut pool = self.route.lock();
-        if pool.leave(self.ticket) {
-            self.route.tell_if_idle(pool);
+impl Standing for Seat {
+    fn set(&self, takes_requests: bool) {
+        let Some(pool) = self.pool.upgrade() else {
             return;
-        }
-        drop(pool);
-        // No longer in the queue: a slot was sent, and perhaps nobody took it.
-        if let Ok(loan) = self.granted.try_recv() {
-            self.route.give_back(&loan);
+        };
+        let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+        match takes_requests {
+            true => pool.wake(self.serial),
+            false => pool.rest(self.serial),
         }
     }
 }

@@ -34,6 +34,12 @@ enum Event {
     Remove {
         which: usize,
     },
+    Rest {
+        which: usize,
+    },
+    Wake {
+        which: usize,
+    },
     Arrive,
     Finish {
         which: usize,
@@ -51,6 +57,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => (1..4usize).prop_map(|slots| Event::Add { slots }),
         1 => any::<usize>().prop_map(|which| Event::Remove { which }),
+        1 => any::<usize>().prop_map(|which| Event::Rest { which }),
+        1 => any::<usize>().prop_map(|which| Event::Wake { which }),
         8 => Just(Event::Arrive),
         6 => any::<usize>().prop_map(|which| Event::Finish { which }),
         1 => any::<usize>().prop_map(|which| Event::Retry { which }),
@@ -63,6 +71,8 @@ fn event() -> impl Strategy<Value = Event> {
 struct Model {
     /// Slots by serial, of replicas that take requests.
     open: BTreeMap<Serial, (u32, usize)>,
+    /// The same of those that rest.
+    resting: BTreeMap<Serial, (u32, usize)>,
     /// Serial and loan by ticket.
     running: BTreeMap<Ticket, Loan>,
     /// Receiver and avoided serial by ticket.
@@ -150,6 +160,30 @@ impl Model {
                     let serial = *self.open.keys().nth(nth).expect("in range");
                     let (number, _) = self.open.remove(&serial).expect("open");
                     assert!(pool.remove(number).is_some());
+                } else if let Some((serial, (number, _))) = self.resting.pop_first() {
+                    assert!(pool.remove(number).is_some());
+                    // The news of one that is gone changes nothing.
+                    pool.wake(serial);
+                }
+            }
+            Event::Rest { which } => {
+                if !self.open.is_empty() {
+                    let nth = which % self.open.len();
+                    let serial = *self.open.keys().nth(nth).expect("in range");
+                    let rests = self.open.remove(&serial).expect("open");
+                    self.resting.insert(serial, rests);
+                    pool.rest(serial);
+                    pool.rest(serial);
+                }
+            }
+            Event::Wake { which } => {
+                if !self.resting.is_empty() {
+                    let nth = which % self.resting.len();
+                    let serial = *self.resting.keys().nth(nth).expect("in range");
+                    let wakes = self.resting.remove(&serial).expect("resting");
+                    self.open.insert(serial, wakes);
+                    pool.wake(serial);
+                    pool.wake(serial);
                 }
             }
             Event::Arrive => {
@@ -187,6 +221,8 @@ impl Model {
         assert_eq!(pool.busy(), self.running.len());
         assert_eq!(pool.queued(), self.waiting.len());
         assert_eq!(pool.ready(), self.open.len());
+        assert_eq!(pool.resting(), self.resting.len());
+        assert_eq!(pool.replicas().len(), self.open.len() + self.resting.len());
         let slots: usize = self.open.values().map(|(_, slots)| slots).sum();
         assert_eq!(pool.slots(), slots);
         for (serial, (_, slots)) in &self.open {

@@ -1,0 +1,94 @@
+//! One request's way to a server and its answer's way back, in parts where they are
+//! not small.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures::Stream;
+use lusk_contract::{BrokenOff, Flow, NotRelayed, RelayReply, RelayRequest, ScriptError};
+
+use crate::{
+    answer,
+    link::{Link, Work},
+    upstream::Failed,
+    wire::Reading,
+};
+
+/// Answers that tell that they are no larger are passed on when they are whole: with
+/// one write, and with their replica's slot free before the caller has it.
+const SMALL: u64 = 64 << 10;
+
+/// Relays one request. The answer holds what it needs.
+pub(crate) async fn relay(
+    link: &Arc<Link>,
+    request: RelayRequest,
+) -> Result<RelayReply, NotRelayed> {
+    if link.health.is_out() {
+        let why = format!("outside replica {} does not answer", link.number);
+        return Err(NotRelayed {
+            error: ScriptError::NotBegun(why),
+            request: Some(Box::new(request)),
+        });
+    }
+    let work = Work::begin(link);
+    let (parts, reading) = match link.upstream.send(request).await {
+        Ok(answered) => answered,
+        Err(unanswered) => {
+            return Err(NotRelayed {
+                error: link.failed(&unanswered.failed),
+                request: unanswered.request,
+            });
+        }
+    };
+    link.health.answered();
+    let length = reading.length();
+    let body = if length.is_some_and(|length| length <= SMALL) {
+        let whole = link.upstream.collect(reading, SMALL as usize).await;
+        Flow::Whole(whole.map_err(|failed| link.failed(&failed))?)
+    } else {
+        let reading = Some(reading);
+        let parts = Box::pin(Answering { reading, work });
+        Flow::Parts { length, parts }
+    };
+    Ok(answer::reply(parts, body))
+}
+
+/// The body of an answer. Dropped before its end, it closes the connection.
+struct Answering {
+    /// None at the end.
+    reading: Option<Reading>,
+    work: Work,
+}
+
+impl Stream for Answering {
+    type Item = Result<Bytes, BrokenOff>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(reading) = &mut this.reading else {
+            return Poll::Ready(None);
+        };
+        let part = ready!(reading.poll_part(context));
+        let link = this.work.link();
+        match part {
+            Some(Err(error)) => {
+                this.reading = None;
+                let failed = Failed::mid_answer(&error);
+                link.failed(&failed);
+                Poll::Ready(Some(Err(BrokenOff(failed.reason()))))
+            }
+            part => {
+                // Nobody may ask again after the last byte that was announced.
+                let is_over = part.is_none() || reading.is_over();
+                if let Some(reading) = this.reading.take_if(|_| is_over) {
+                    link.upstream.keep(reading, context);
+                }
+                Poll::Ready(part.map(|part| part.map_err(|error| BrokenOff(error.to_string()))))
+            }
+        }
+    }
+}
