@@ -6,7 +6,7 @@ use std::{
 };
 
 use lusk_contract::MountedModel;
-use lusk_domain::{ComputeType, Entry, Model, ServiceSpec, WorkspaceName};
+use lusk_domain::{BatchSettings, ComputeType, Entry, Model, ServiceSpec, WorkspaceName};
 
 /// The app root as the script sees it, as in the original.
 const APP_ROOT: &str = "/var/azureml-app";
@@ -31,6 +31,8 @@ pub(crate) fn mounted(model: &Model) -> MountedModel {
         files: files
             .map(|file| (format!("{folder}/{}", file.path), file.digest))
             .collect(),
+        // Registering refuses what cannot be read; a record of before is as if without.
+        batching: BatchSettings::from_tags(&model.draft.tags).unwrap_or_default(),
     }
 }
 

@@ -11,6 +11,7 @@
 //! replaced.
 
 mod aot;
+mod batch;
 mod bindings;
 mod budget;
 mod carried;

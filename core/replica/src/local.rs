@@ -10,14 +10,15 @@ use std::{
 
 use async_trait::async_trait;
 use lusk_contract::{
-    Backend, OutputFolder, Outputs, Progress, Replica, ReplicaHost, ReplicaPlan, Revision,
-    StartError, StartErrorKind,
+    Backend, BatchReport, Batches, OutputFolder, Outputs, Progress, Replica, ReplicaHost,
+    ReplicaPlan, Revision, StartError, StartErrorKind,
 };
 use lusk_domain::{FailureDetail, RuntimeKind, Step, StepOutcome};
 use wasmtime::Engine;
 
 use crate::{
     aot::{self, AotCache, AotError},
+    batch::BatchBook,
     budget::Budget,
     compile::{CompileError, CompileIn, flavour, to_binary},
     context::Surroundings,
@@ -83,6 +84,9 @@ struct Entry {
     prepared: Arc<Prepared>,
 }
 
+/// Why a native script's calls are not joined.
+const NATIVE_COMPUTES: &str = "is computed by the script's own process";
+
 /// Pause between two rounds of housekeeping.
 const KEEPER_PAUSE: Duration = Duration::from_secs(1);
 
@@ -102,6 +106,7 @@ pub struct LocalHost {
     /// By the revision's address, which stays taken as long as the entry's
     /// weak reference is there.
     entries: Entries,
+    batches: BatchBook,
     _threads: [Repeater; 2],
 }
 
@@ -147,6 +152,7 @@ impl LocalHost {
             outputs: options.outputs,
             processes,
             entries,
+            batches: BatchBook::default(),
             _threads: [ticker, keeper],
         }))
     }
@@ -156,7 +162,7 @@ impl LocalHost {
         revision: &Arc<Revision>,
         progress: &dyn Progress,
     ) -> Result<Arc<Prepared>, StartError> {
-        let models = Arc::new(Models::new(revision, &self.backends));
+        let models = Arc::new(Models::new(revision, &self.backends, &self.batches));
         let body = match revision.runtime {
             RuntimeKind::None => Body::Tensors(only_model(&models, progress).await?),
             RuntimeKind::Remote => {
@@ -173,6 +179,7 @@ impl LocalHost {
                 Body::Script(self.carried_script(runner, revision, progress).await?)
             }
             RuntimeKind::Process => {
+                models.join_nothing(NATIVE_COMPUTES, progress);
                 Body::Process(self.processes.prepare(revision, progress).await?)
             }
             RuntimeKind::Javascript => {
@@ -315,6 +322,7 @@ impl ReplicaHost for LocalHost {
             Body::Tensors(session) => Ok(Arc::new(TensorReplica::new(
                 revision,
                 number,
+                Arc::clone(&prepared.models),
                 Arc::clone(session),
             ))),
             Body::Process(process) => {
@@ -344,6 +352,12 @@ impl ReplicaHost for LocalHost {
                 Ok(Arc::new(SandboxReplica::start(blueprint).await?))
             }
         }
+    }
+}
+
+impl Batches for LocalHost {
+    fn batches(&self) -> Vec<BatchReport> {
+        self.batches.reports()
     }
 }
 

@@ -14,9 +14,13 @@ use lusk_contract::{
     Backend, BackendError, ModelSource, MountedModel, Progress, Revision, StartError,
     StartErrorKind,
 };
-use lusk_domain::{Digest, FailureDetail, ModelId, Step, StepOutcome};
+use lusk_domain::{BatchSettings, Digest, FailureDetail, ModelId, Step, StepOutcome};
 
-use crate::{session::TimedSession, wording};
+use crate::{
+    batch::{BatchBook, Batcher, Crowd, Running},
+    session::TimedSession,
+    wording,
+};
 
 /// Where the app root is in the guest.
 pub(crate) const APP_ROOT: &str = "/var/azureml-app";
@@ -26,7 +30,19 @@ pub(crate) const APP_ROOT: &str = "/var/azureml-app";
 struct ModelFile {
     digest: Digest,
     label: String,
+    batching: Option<Batching>,
 }
+
+/// How calls of a file are joined, and what the model is called in counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Batching {
+    model: String,
+    settings: BatchSettings,
+}
+
+/// What a session is found by: files of one content share it unless their calls
+/// are to be joined otherwise.
+type Key = (Digest, Option<Batching>);
 
 /// What loading a file came to.
 type Outcome = Result<Arc<TimedSession>, BackendError>;
@@ -38,7 +54,10 @@ pub(crate) struct Models {
     backends: Vec<Arc<dyn Backend>>,
     mounted: Vec<MountedModel>,
     files: HashMap<String, ModelFile>,
-    loaded: Mutex<HashMap<Digest, Outcome>>,
+    loaded: Mutex<HashMap<Key, Outcome>>,
+    batchers: HashMap<Batching, Arc<Batcher>>,
+    /// Who could come to a batch; not counted where nothing is joined.
+    crowd: Option<Arc<Crowd>>,
 }
 
 /// Why a name led to no session.
@@ -57,8 +76,12 @@ pub(crate) enum LookupError {
 
 impl Models {
     /// Knows the models of `revision`; loads none.
-    pub(crate) fn new(revision: &Revision, backends: &[Arc<dyn Backend>]) -> Self {
-        let files = revision
+    pub(crate) fn new(
+        revision: &Revision,
+        backends: &[Arc<dyn Backend>],
+        book: &BatchBook,
+    ) -> Self {
+        let files: HashMap<_, _> = revision
             .models
             .iter()
             .flat_map(|model| model.files.iter().map(move |file| (model, file)))
@@ -66,16 +89,44 @@ impl Models {
                 let file = ModelFile {
                     digest: *digest,
                     label: label(&model.id, path),
+                    batching: batching(model, path),
                 };
                 (path.clone(), file)
             })
             .collect();
+        let crowd = Arc::default();
+        let batchers: HashMap<_, _> = files
+            .values()
+            .filter_map(|file| file.batching.clone())
+            .map(|it| {
+                let (model, settings) = (it.model.clone(), it.settings);
+                let batcher = Batcher::new(revision, model, settings, Arc::clone(&crowd), book);
+                (it, batcher)
+            })
+            .collect();
         Self {
+            crowd: (!batchers.is_empty()).then_some(crowd),
+            batchers,
             app_root: revision.app_root.clone(),
             backends: backends.to_vec(),
             mounted: revision.models.clone(),
             files,
             loaded: Mutex::default(),
+        }
+    }
+
+    /// Says that a request runs, to those who wait for others.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.crowd.as_ref().map(Crowd::enter)
+    }
+
+    /// Joins nothing, because of `reason`; says so for each model that asks for it.
+    pub(crate) fn join_nothing(&self, reason: &str, progress: &dyn Progress) {
+        for batcher in self.batchers.values() {
+            batcher.set_without_effect(reason);
+            if let Some(remark) = batcher.remark() {
+                progress.event(Step::Model, StepOutcome::Warning, &remark);
+            }
         }
     }
 
@@ -99,11 +150,12 @@ impl Models {
             Some(file) => file.clone(),
             None => self.snapshot_file(path)?,
         };
-        self.load(ModelSource {
+        let source = ModelSource {
             digest: file.digest,
             label: file.label,
             path: self.app_root.join(path),
-        })
+        };
+        self.load(source, file.batching)
     }
 
     /// Finds the session that `name` means, loading it if need be. Blocks.
@@ -115,9 +167,10 @@ impl Models {
     /// The session that `name` means if it is loaded; never blocks.
     pub(crate) fn find_loaded(&self, name: &str) -> Option<Result<Arc<TimedSession>, LookupError>> {
         let path = self.resolve(name).ok()?;
-        let digest = self.files.get(&path)?.digest;
+        let file = self.files.get(&path)?;
+        let key = (file.digest, file.batching.clone());
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(loaded.get(&digest)?.clone().map_err(LookupError::from))
+        Some(loaded.get(&key)?.clone().map_err(LookupError::from))
     }
 
     /// Loads a model given as bytes. Blocks.
@@ -136,32 +189,34 @@ impl Models {
             label: BYTES_LABEL.to_owned(),
             path: file.path().to_owned(),
         };
-        self.first_backend(&source)
+        self.first_backend(&source, None)
     }
 
-    fn load(&self, source: ModelSource) -> Outcome {
-        if let Some(known) = self.known(&source.digest) {
+    fn load(&self, source: ModelSource, batching: Option<Batching>) -> Outcome {
+        let key = (source.digest, batching);
+        if let Some(known) = self.known(&key) {
             return known;
         }
-        let outcome = self.first_backend(&source);
+        let batcher = key.1.as_ref().and_then(|it| self.batchers.get(it));
+        let outcome = self.first_backend(&source, batcher);
         self.loaded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(source.digest)
+            .entry(key)
             .or_insert(outcome)
             .clone()
     }
 
-    fn known(&self, digest: &Digest) -> Option<Outcome> {
+    fn known(&self, key: &Key) -> Option<Outcome> {
         self.loaded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(digest)
+            .get(key)
             .cloned()
     }
 
     /// The first backend that takes the model; else what the last one said.
-    fn first_backend(&self, source: &ModelSource) -> Outcome {
+    fn first_backend(&self, source: &ModelSource, batcher: Option<&Arc<Batcher>>) -> Outcome {
         let mut refusal = BackendError::Failed {
             model: source.label.clone(),
             reason: "this node has no backend".to_owned(),
@@ -169,7 +224,14 @@ impl Models {
         for backend in &self.backends {
             let loaded = catch_unwind(AssertUnwindSafe(|| backend.load(source)));
             match loaded.unwrap_or_else(|_| Err(panicked(source))) {
-                Ok(session) => return Ok(Arc::new(TimedSession::new(session, place(&**backend)))),
+                Ok(session) => {
+                    let batcher = batcher.cloned();
+                    if let Some(batcher) = &batcher {
+                        batcher.fit(session.signature());
+                    }
+                    let session = TimedSession::new(session, place(&**backend));
+                    return Ok(Arc::new(session.joined_by(batcher)));
+                }
                 Err(error) => refusal = error,
             }
         }
@@ -186,6 +248,7 @@ impl Models {
         Ok(ModelFile {
             digest: Digest::of(&content),
             label: path.to_owned(),
+            batching: None,
         })
     }
 
@@ -261,6 +324,24 @@ fn label(id: &ModelId, path: &str) -> String {
     format!("{id}/{name}")
 }
 
+/// How calls of the model's file at `path` are joined. A model of several ONNX
+/// files is counted by file.
+fn batching(model: &MountedModel, path: &str) -> Option<Batching> {
+    let settings = model.batching.filter(|_| is_onnx(path))?;
+    let onnx = model.files.iter().filter(|(path, _)| is_onnx(path));
+    let model = if onnx.count() == 1 {
+        model.id.to_string()
+    } else {
+        let folder = format!("azureml-models/{}/{}/", model.id.name, model.id.version);
+        format!(
+            "{}/{}",
+            model.id,
+            path.strip_prefix(&folder).unwrap_or(path)
+        )
+    };
+    Some(Batching { model, settings })
+}
+
 fn is_onnx(path: &str) -> bool {
     Path::new(path)
         .extension()
@@ -311,13 +392,26 @@ pub(crate) async fn load_one(models: &Arc<Models>, path: &str, progress: &dyn Pr
         let (models, path) = (Arc::clone(models), path.to_owned());
         blocking(move || models.load_path(&path)).await?
     };
+    let batcher = session.batcher();
+    let batches = batcher.filter(|it| it.is_active()).map(|it| {
+        let settings = it.settings();
+        let delay = wording::duration(settings.max_delay);
+        format!(
+            ", in batches of up to {} rows within {delay}",
+            settings.max_rows
+        )
+    });
     let text = format!(
-        "{} loaded on {} in {}",
+        "{} loaded on {} in {}{}",
         models.label_of(path),
         session.place(),
-        wording::duration(started.elapsed())
+        wording::duration(started.elapsed()),
+        batches.unwrap_or_default()
     );
     progress.event(Step::Model, StepOutcome::Done, &text);
+    if let Some(remark) = batcher.and_then(Batcher::remark) {
+        progress.event(Step::Model, StepOutcome::Warning, &remark);
+    }
     Ok(session)
 }
 

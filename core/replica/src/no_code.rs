@@ -12,13 +12,14 @@ use lusk_contract::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{query, session::TimedSession, tensor_json};
+use crate::{models::Models, query, session::TimedSession, tensor_json};
 
 /// The replica.
 #[derive(Debug)]
 pub(crate) struct TensorReplica {
     revision: Arc<Revision>,
     number: u32,
+    models: Arc<Models>,
     session: Arc<TimedSession>,
     /// Names of the outputs as JSON strings.
     keys: Vec<String>,
@@ -26,7 +27,12 @@ pub(crate) struct TensorReplica {
 }
 
 impl TensorReplica {
-    pub(crate) fn new(revision: Arc<Revision>, number: u32, session: Arc<TimedSession>) -> Self {
+    pub(crate) fn new(
+        revision: Arc<Revision>,
+        number: u32,
+        models: Arc<Models>,
+        session: Arc<TimedSession>,
+    ) -> Self {
         let outputs = &session.signature().outputs;
         Self {
             keys: outputs
@@ -36,6 +42,7 @@ impl TensorReplica {
             schema: schema(&session),
             revision,
             number,
+            models,
             session,
         }
     }
@@ -73,6 +80,7 @@ impl TensorReplica {
 impl Replica for TensorReplica {
     async fn score(&self, request: ScoreRequest) -> Result<ScoreReply, ScriptError> {
         let started = Instant::now();
+        let _running = self.models.running();
         let body = AssertUnwindSafe(self.run(&request))
             .catch_unwind()
             .await

@@ -178,6 +178,7 @@ impl Drop for Lease<'_> {
 #[async_trait]
 impl Replica for SandboxReplica {
     async fn score(&self, request: ScoreRequest) -> Result<ScoreReply, ScriptError> {
+        let _running = self.inner.blueprint.surroundings.models.running();
         let instance = self
             .inner
             .pool

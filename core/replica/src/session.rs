@@ -14,6 +14,8 @@ use std::{
 
 use lusk_contract::{BackendError, Session, Signature, Tensor};
 
+use crate::batch::Batcher;
+
 /// Longest expected computation that runs in the caller's task.
 const INLINE_LIMIT: Duration = Duration::from_micros(200);
 
@@ -22,6 +24,8 @@ const INLINE_LIMIT: Duration = Duration::from_micros(200);
 pub(crate) struct TimedSession {
     session: Arc<dyn Session>,
     place: String,
+    /// Joins calls that come at the same time, if the model asks for it.
+    batcher: Option<Arc<Batcher>>,
     /// Moving average of nanoseconds per input byte, times 1024; 0 is unknown.
     pace: AtomicU64,
 }
@@ -31,8 +35,20 @@ impl TimedSession {
         Self {
             session,
             place,
+            batcher: None,
             pace: AtomicU64::new(0),
         }
+    }
+
+    /// The session with calls joined by `batcher`.
+    pub(crate) fn joined_by(mut self, batcher: Option<Arc<Batcher>>) -> Self {
+        self.batcher = batcher;
+        self
+    }
+
+    /// Who joins the calls, if somebody does.
+    pub(crate) fn batcher(&self) -> Option<&Batcher> {
+        self.batcher.as_deref()
     }
 
     pub(crate) fn signature(&self) -> &Signature {
@@ -44,9 +60,22 @@ impl TimedSession {
         &self.place
     }
 
-    /// Computes the outputs. `held` lives until the computation ends, also when
-    /// the caller is gone before.
-    pub(crate) async fn infer<K: Send + 'static>(
+    /// Computes the outputs, together with other calls where the model asks for
+    /// it. `held` lives until the computation ends, also when the caller is gone
+    /// before.
+    pub(crate) async fn infer<K: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        inputs: Vec<Tensor>,
+        held: K,
+    ) -> Result<Vec<Tensor>, BackendError> {
+        match &self.batcher {
+            Some(batcher) if batcher.is_active() => batcher.infer(self, inputs, held).await,
+            _ => self.infer_alone(inputs, held).await,
+        }
+    }
+
+    /// Computes the outputs by a call of the backend of its own.
+    pub(crate) async fn infer_alone<K: Send + Sync + 'static>(
         self: &Arc<Self>,
         inputs: Vec<Tensor>,
         held: K,

@@ -155,6 +155,7 @@ impl Bench {
         MountedModel {
             id: format!("{name}:1").parse().unwrap(),
             files: vec![(path, Digest::of(content.as_bytes()))],
+            batching: None,
         }
     }
 
