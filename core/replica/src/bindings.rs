@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
         "wasi:nn/graph@0.2.0-rc-2024-10-28.load": async | trappable,
         "wasi:nn/graph@0.2.0-rc-2024-10-28.load-by-name": async | trappable,
         "lusk:scoring/model-info.describe": async | trappable,
+        "lusk:scoring/direct.compute": async | trappable,
         "lusk:scoring/files.read": async | trappable,
         default: trappable,
     },

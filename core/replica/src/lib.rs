@@ -19,6 +19,7 @@ mod compile;
 mod component;
 mod context;
 mod core_module;
+mod direct;
 mod encode;
 mod engine;
 mod folder;

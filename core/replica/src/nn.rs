@@ -53,8 +53,18 @@ pub struct Execution {
     session: Arc<TimedSession>,
 }
 
+impl Execution {
+    pub(crate) fn session(&self) -> Arc<TimedSession> {
+        Arc::clone(&self.session)
+    }
+}
+
 impl NnError {
-    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+    pub(crate) fn into_parts(self) -> (ErrorCode, String) {
+        (self.code, self.text)
+    }
+
+    pub(crate) fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Self {
             code,
             text: text.into(),
@@ -104,7 +114,7 @@ impl Context {
         Ok(Err(self.wasi.ctx().table.push(error)?))
     }
 
-    fn charge(&mut self, bytes: usize) -> Result<Charge, NnError> {
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<Charge, NnError> {
         let budget = Arc::clone(self.limiter.budget());
         budget.charge(bytes as u64).ok_or_else(|| {
             self.limiter.note_refusal(bytes as u64);
@@ -262,7 +272,7 @@ fn names(specs: &[TensorSpec]) -> String {
     names.join(", ")
 }
 
-fn as_wanted(tensor: &Tensor, kind: TensorType) -> Tensor {
+pub(crate) fn as_wanted(tensor: &Tensor, kind: TensorType) -> Tensor {
     if (tensor.kind(), kind) != (TensorType::U8, TensorType::Bool) {
         return tensor.clone();
     }

@@ -12,7 +12,7 @@ use wasmtime_wasi::{
 };
 
 use exports::lusk::scoring::entry;
-use lusk::scoring::{files, model_info, types};
+use lusk::scoring::{direct, files, model_info, types};
 use wasi::nn::{errors, graph, inference, tensor};
 
 pub use entry::{Request, Response, RunError};
@@ -155,6 +155,40 @@ impl inference::HostGraphExecutionContext for Host {
     fn drop(&mut self, context: Resource<Run>) -> Result<()> {
         self.table.delete(context)?;
         Ok(())
+    }
+}
+
+impl direct::Host for Host {
+    /// As `inference` does, with one float32 matrix.
+    fn compute(
+        &mut self,
+        _context: Resource<Run>,
+        inputs: Vec<u8>,
+    ) -> Result<Result<Vec<u8>, direct::Failure>> {
+        let (head, data) = inputs
+            .split_at_checked(12)
+            .ok_or_else(|| Error::msg("no input"))?;
+        let extent = |at: usize| head[at..at + 4].try_into().map(u32::from_le_bytes);
+        let (rows, columns) = (extent(4)?, extent(8)? as usize);
+        let values: Vec<f32> = data
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect();
+        if values.iter().any(|value| value.is_infinite()) {
+            return Ok(Err(direct::Failure {
+                code: errors::ErrorCode::RuntimeError,
+                text: "an infinite input".to_owned(),
+            }));
+        }
+        let mut outputs = vec![4, 1, 0, 0];
+        outputs.extend(rows.to_le_bytes());
+        outputs.extend(
+            values
+                .chunks(columns)
+                .flat_map(|row| largest(row).to_le_bytes()),
+        );
+        outputs.extend(inputs);
+        Ok(Ok(outputs))
     }
 }
 
