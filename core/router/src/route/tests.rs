@@ -134,7 +134,7 @@ impl Replica for Sleeper {
     }
 }
 
-fn request(target: &str) -> ScoreRequest {
+pub(crate) fn request(target: &str) -> ScoreRequest {
     ScoreRequest {
         method: Method::POST,
         target: target.to_owned(),
@@ -165,6 +165,13 @@ fn route_with(replicas: &[(&Arc<Sleeper>, usize)]) -> Arc<Route> {
     for (number, (replica, slots)) in (0..).zip(replicas) {
         route.add(number, Arc::clone(*replica) as Arc<dyn Replica>, *slots);
     }
+    route
+}
+
+/// A route whose only slot is taken for half a minute.
+pub(crate) async fn busy_route() -> Arc<Route> {
+    let route = route_with(&[(&Sleeper::of_millis(30_000), 1)]);
+    drop(send(&route, "/long").await);
     route
 }
 
