@@ -71,6 +71,11 @@ impl Request {
         head + "\r\n"
     }
 
+    /// All of it, as it is sent.
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.head().as_bytes(), &self.body].concat()
+    }
+
     /// Sends on a connection of its own and waits for the answer.
     pub fn send(&self, to: SocketAddr) -> Reply {
         self.try_send(to)

@@ -31,6 +31,7 @@ mod environments;
 mod examples;
 mod failures;
 mod images;
+mod load;
 mod local;
 mod models;
 mod native;
