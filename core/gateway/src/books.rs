@@ -10,6 +10,8 @@ use std::sync::{
 
 use http::StatusCode;
 
+use crate::shards::Board;
+
 /// Counts of a node's scoring doors; one for all of them, so that its bounds are the
 /// node's.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub struct Books {
     parked: AtomicUsize,
     buffered: AtomicUsize,
     refused: [AtomicU64; Refusal::ALL.len()],
+    shards: Arc<Board>,
 }
 
 impl Books {
@@ -40,6 +43,11 @@ impl Books {
     pub(crate) fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> {
         let counts = self.refused.iter().map(|count| count.load(Relaxed));
         Refusal::ALL.into_iter().zip(counts)
+    }
+
+    /// What the shards of the scoring door count.
+    pub(crate) fn shards(&self) -> &Arc<Board> {
+        &self.shards
     }
 
     /// Counts a refusal.
@@ -151,11 +159,12 @@ pub(crate) enum Refusal {
     IdTooLong,
     BuffersFull,
     ConnectionsFull,
+    NotTls,
 }
 
 impl Refusal {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::NotHttp,
         Self::BodyBroken,
         Self::Unauthorized,
@@ -169,12 +178,13 @@ impl Refusal {
         Self::IdTooLong,
         Self::BuffersFull,
         Self::ConnectionsFull,
+        Self::NotTls,
     ];
 
     /// The status of the answer.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::NotHttp | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotHttp | Self::NotTls | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -202,6 +212,7 @@ impl Refusal {
             Self::IdTooLong => "id_too_long",
             Self::BuffersFull => "buffers_full",
             Self::ConnectionsFull => "connections_full",
+            Self::NotTls => "not_tls",
         }
     }
 }

@@ -23,6 +23,7 @@ mod paths;
 mod problem;
 mod score;
 mod scoring;
+mod shards;
 mod stall;
 mod swagger;
 #[cfg(test)]
@@ -32,3 +33,4 @@ pub use books::Books;
 pub use listener::{ListenerOptions, raise_file_limit};
 pub use local::Doors;
 pub use scoring::{ScoringOptions, serve_scoring};
+pub use shards::{ShardOptions, bind_shared, serve_shards};

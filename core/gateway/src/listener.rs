@@ -1,6 +1,6 @@
 //! Listening: connections within bounds, and an end that loses no answer.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
@@ -19,6 +19,7 @@ use crate::{
     books::{Books, Place, Refusal},
     caller::Caller,
     connection,
+    tls::Tls,
 };
 
 /// Largest headers of a request, in bytes; over it the answer is 431.
@@ -49,25 +50,28 @@ pub struct ListenerOptions {
     /// it.
     pub idle_timeout: Duration,
     /// Time after which an idle connection gives up its buffers and waits without; one
-    /// to two of it.
+    /// to two of it, up to sixteen after many requests in a row.
     pub park_after: Duration,
     /// Time that an answer may wait for its caller to take some of it.
     pub write_timeout: Duration,
     /// Time for requests under way to end after the door was told to close.
     pub grace: Duration,
+    /// Speaks TLS, and nothing else, when there.
+    pub tls: Option<Tls>,
 }
 
 impl Default for ListenerOptions {
-    /// 10,240 connections, 30 s for headers, 60 s idle, parked after 250 ms, 30 s for a
-    /// caller who does not read, 30 s of grace.
+    /// 10,240 connections, 30 s for headers, 60 s idle, parked after 50 ms, 30 s for a
+    /// caller who does not read, 30 s of grace, no TLS.
     fn default() -> Self {
         Self {
             max_connections: 10_240,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
-            park_after: Duration::from_millis(250),
+            park_after: Duration::from_millis(50),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
+            tls: None,
         }
     }
 }
@@ -139,6 +143,97 @@ impl Rest {
     }
 }
 
+/// Lets callers in, and looks after those who are.
+pub(crate) struct Entrance<A> {
+    door: Arc<A>,
+    options: Arc<ListenerOptions>,
+    books: Arc<Books>,
+    shutdown: CancellationToken,
+    connections: JoinSet<()>,
+    /// What is left of them when the door closes is cut off.
+    dismissals: JoinSet<()>,
+}
+
+impl<A: Answer> Entrance<A> {
+    /// An entrance that closes at `shutdown`.
+    pub(crate) fn new(
+        door: Arc<A>,
+        options: &ListenerOptions,
+        books: &Arc<Books>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            door,
+            options: Arc::new(options.clone()),
+            books: Arc::clone(books),
+            shutdown,
+            connections: JoinSet::new(),
+            dismissals: JoinSet::new(),
+        }
+    }
+
+    /// Says when it is to close.
+    pub(crate) fn closes(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// Lets one in, or sends it away; rests when the system let nobody come.
+    pub(crate) async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                return sleep(PAUSE_AFTER_REFUSAL).await;
+            }
+        };
+        match self.books.enter(self.options.max_connections) {
+            Some(place) => {
+                let settings = self.settings();
+                self.connections.spawn(serve(stream, settings, place));
+            }
+            None => self.dismiss(stream, peer),
+        }
+    }
+
+    fn settings(&self) -> connection::Settings<A> {
+        connection::Settings {
+            door: Arc::clone(&self.door),
+            options: Arc::clone(&self.options),
+            books: Arc::clone(&self.books),
+            shutdown: self.shutdown.child_token(),
+        }
+    }
+
+    fn dismiss(&mut self, stream: TcpStream, peer: SocketAddr) {
+        tracing::debug!(%peer, "connection refused, too many are open");
+        if self.dismissals.len() >= MAX_DISMISSALS {
+            return;
+        }
+        if let Some(words) = self.door.refuse(Refusal::ConnectionsFull) {
+            let tls = self.options.tls.clone();
+            self.dismissals.spawn(connection::turn_away(stream, tls, words));
+        }
+    }
+
+    /// Forgets one who has gone; waits for one to go.
+    pub(crate) async fn tidy(&mut self) {
+        tokio::select! {
+            biased;
+            Some(_) = self.connections.join_next() => {}
+            Some(_) = self.dismissals.join_next() => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    /// What is left when nobody is let in any more.
+    pub(crate) fn rest(self) -> Rest {
+        Rest {
+            connections: self.connections,
+            grace: self.options.grace,
+        }
+    }
+}
+
 /// Accepts until `shutdown`, then closes the listener. Idle connections close, others
 /// after the request they are in.
 pub(crate) async fn accept<A: Answer>(
@@ -149,49 +244,16 @@ pub(crate) async fn accept<A: Answer>(
     shutdown: CancellationToken,
 ) -> io::Result<Rest> {
     listener.local_addr()?;
-    let options = Arc::new(options.clone());
-    let mut connections = JoinSet::new();
-    // What is left of them when the door closes is cut off.
-    let mut dismissals = JoinSet::new();
+    let mut entrance = Entrance::new(door, options, books, shutdown.clone());
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            Some(_) = dismissals.join_next(), if !dismissals.is_empty() => continue,
+            () = shutdown.cancelled() => return Ok(entrance.rest()),
+            () = entrance.tidy() => continue,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => match books.enter(options.max_connections) {
-                Some(place) => {
-                    let settings = connection::Settings {
-                        door: Arc::clone(&door),
-                        options: Arc::clone(&options),
-                        books: Arc::clone(books),
-                        shutdown: shutdown.child_token(),
-                    };
-                    connections.spawn(serve(stream, settings, place));
-                }
-                None => {
-                    tracing::debug!(%peer, "connection refused, too many are open");
-                    if let Some(words) = door.refuse(Refusal::ConnectionsFull)
-                        && dismissals.len() < MAX_DISMISSALS
-                    {
-                        let caller = Caller::new(stream);
-                        dismissals.spawn(async move { caller.dismiss(&words).await });
-                    }
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(PAUSE_AFTER_REFUSAL).await;
-            }
-        }
+        entrance.admit(accepted).await;
     }
-    Ok(Rest {
-        connections,
-        grace: options.grace,
-    })
 }
 
 async fn serve<A: Answer>(stream: TcpStream, settings: connection::Settings<A>, place: Place) {

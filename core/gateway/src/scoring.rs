@@ -70,21 +70,28 @@ pub async fn serve_scoring(
     options: ScoringOptions,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let door = Arc::new(ScoringDoor {
-        router,
-        limits: options.body_limits(),
-        listener: options.listener.clone(),
-    });
+    let door = Arc::new(ScoringDoor::new(router, &options));
     let rest = listener::accept(listener, door, &options.listener, &options.books, shutdown);
     let rest = rest.await?;
     rest.end().await;
     Ok(())
 }
 
-struct ScoringDoor {
+/// The door of all services.
+pub(crate) struct ScoringDoor {
     router: Arc<Router>,
     limits: BodyLimits,
     listener: ListenerOptions,
+}
+
+impl ScoringDoor {
+    pub(crate) fn new(router: Arc<Router>, options: &ScoringOptions) -> Self {
+        Self {
+            router,
+            limits: options.body_limits(),
+            listener: options.listener.clone(),
+        }
+    }
 }
 
 impl Door for ScoringDoor {

@@ -1,6 +1,6 @@
 //! The metrics page, in the text format of Prometheus.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use axum::{
     extract::State,
@@ -9,8 +9,8 @@ use axum::{
 use http::header;
 use lusk_router::{Counters, LATENCY_BOUNDS, Route, RouteStatus};
 
-use super::Shared;
-use crate::Books;
+use super::{Shared, batches};
+use crate::{Books, shards::Board};
 
 /// Classes of [`Counters::by_class`].
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -27,7 +27,9 @@ pub(crate) async fn page(State(admin): Shared) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     );
-    let page = render(&routes, &admin.options.books);
+    let mut page = render(&routes, &admin.options.books);
+    batches::write_metrics(&mut page, &admin.options.batches.batches())
+        .expect("writing to a String does not fail");
     ([content_type], page).into_response()
 }
 
@@ -103,6 +105,7 @@ fn render(routes: &Statuses, books: &Books) -> String {
     let mut page = String::new();
     write_page(&mut page, routes)
         .and_then(|()| write_doors(&mut page, books))
+        .and_then(|()| write_shards(&mut page, books.shards()))
         .expect("writing to a String does not fail");
     page
 }
@@ -147,6 +150,67 @@ fn write_doors(page: &mut String, books: &Books) -> std::fmt::Result {
     Ok(())
 }
 
+/// What the shards count, where there are any.
+fn write_shards(page: &mut String, shards: &Board) -> std::fmt::Result {
+    if shards.started() == 0 {
+        return Ok(());
+    }
+    let gauges = [
+        (
+            "lusk_router_shards",
+            "Serving shards that run.",
+            shards.running(),
+        ),
+        (
+            "lusk_router_pods_wanted",
+            "Further router pods that the shards ask for.",
+            shards.pods() as usize,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        head(page, name, "gauge", help)?;
+        writeln!(page, "{name} {value}")?;
+    }
+    let name = "lusk_router_scaling_total";
+    head(page, name, "counter", "Changes of the router's own size.")?;
+    for (decision, count) in shards.steps() {
+        writeln!(page, "{name}{{decision=\"{decision}\"}} {count}")?;
+    }
+    let name = "lusk_routing_seconds";
+    let help = "Time that the router itself takes for a request: neither caller, queue nor script.";
+    head(page, name, "histogram", help)?;
+    let times = shards.times();
+    for (bound, limit) in ROUTING_BOUNDS {
+        let limit = Duration::from_micros(limit);
+        writeln!(
+            page,
+            "{name}_bucket{{le=\"{bound}\"}} {}",
+            times.within(limit)
+        )?;
+    }
+    let (sum, count) = (times.sum().as_secs_f64(), times.count());
+    writeln!(page, "{name}_bucket{{le=\"+Inf\"}} {count}")?;
+    writeln!(page, "{name}_sum {sum}\n{name}_count {count}")
+}
+
+/// Bounds of routing times in seconds and in microseconds; bounds of the shards' own
+/// buckets, too, so that the counts are exact.
+const ROUTING_BOUNDS: [(&str, u64); 13] = [
+    ("0.00001", 10),
+    ("0.000025", 25),
+    ("0.00005", 50),
+    ("0.0001", 100),
+    ("0.00025", 250),
+    ("0.0005", 500),
+    ("0.001", 1_000),
+    ("0.003", 3_000),
+    ("0.01", 10_000),
+    ("0.03", 30_000),
+    ("0.1", 100_000),
+    ("0.3", 300_000),
+    ("1", 1_000_000),
+];
+
 fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
     for (name, kind, help, value) in FAMILIES {
         head(page, name, kind, help)?;
@@ -180,7 +244,7 @@ fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
     Ok(())
 }
 
-fn head(page: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+pub(super) fn head(page: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
     writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
@@ -203,7 +267,9 @@ fn histogram(page: &mut String, service: &str, counters: &Counters) -> std::fmt:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::books::Refusal;
+    use lusk_domain::ShardStep;
+
+    use crate::{books::Refusal, shards::Meter};
     use std::{sync::Arc, time::Duration};
 
     #[test]
@@ -244,6 +310,47 @@ mod tests {
             "lusk_refused_requests_total{code=\"401\",reason=\"unauthorized\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+    #[test]
+    fn shards_are_on_the_page_where_there_are_any() {
+        let books = Books::default();
+        assert!(!render(&[], &books).contains("lusk_rout"));
+
+        let meter = Arc::new(Meter::default());
+        meter.set_runs(true);
+        meter.record(Duration::from_micros(250));
+        meter.record(Duration::from_secs(2));
+        books.shards().add(meter);
+        books.shards().add(Arc::new(Meter::default()));
+        books.shards().count(ShardStep::Remove);
+        books.shards().set_pods(3);
+        let page = render(&[], &books);
+        for line in [
+            "lusk_router_shards 1",
+            "lusk_router_pods_wanted 3",
+            "lusk_router_scaling_total{decision=\"add\"} 0",
+            "lusk_router_scaling_total{decision=\"remove\"} 1",
+            "lusk_routing_seconds_bucket{le=\"0.0001\"} 0",
+            "lusk_routing_seconds_bucket{le=\"0.00025\"} 1",
+            "lusk_routing_seconds_bucket{le=\"1\"} 1",
+            "lusk_routing_seconds_bucket{le=\"+Inf\"} 2",
+            "lusk_routing_seconds_sum 2.00025",
+            "lusk_routing_seconds_count 2",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_of_routing_times_are_those_of_the_buckets() {
+        for (text, micros) in ROUTING_BOUNDS {
+            let limit = Duration::from_micros(micros);
+            assert_eq!(text.parse(), Ok(limit.as_secs_f64()));
+            let meter = Meter::default();
+            meter.record(limit);
+            meter.record(limit + Duration::from_nanos(1));
+            assert_eq!(meter.times().within(limit), 1, "{text}");
         }
     }
 }
