@@ -38,6 +38,10 @@ fn refuse(what: &'static str, value: &str, rule: &'static str) -> NameError {
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $rule:literal, $check:expr) => {
+        name!($(#[$doc])* $type, $what, $rule, $check, $check);
+    };
+    // The last check is for what was written before, names that nobody may give included.
+    ($(#[$doc:meta])* $type:ident, $what:literal, $rule:literal, $check:expr, $written:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(String);
@@ -78,7 +82,9 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                let text = String::deserialize(deserializer)?;
+                let check: fn(&str) -> bool = $written;
+                if check(&text) { Ok(Self(text)) } else { Err(D::Error::custom(refuse($what, &text, $rule))) }
             }
         }
     };
@@ -98,20 +104,50 @@ fn is_reserved(text: &str) -> bool {
     text.starts_with("Microsoft") || text.starts_with("AzureML")
 }
 
+/// The original's rule for services, endpoints and versions.
+fn is_service(text: &str) -> bool {
+    (3..=32).contains(&text.len()) && text.as_bytes()[0].is_ascii_lowercase() && is_dashed(text)
+}
+
 name!(
-    /// A service, endpoint or version name: 3..=32 of `a-z 0-9 -`, letter first, no dash last.
+    /// A service or endpoint name: 3..=32 of `a-z 0-9 -`, letter first, no dash last.
+    ///
+    /// A version of an endpoint is a service of its own for all who run it; its name is
+    /// then `endpoint/version`, which nobody can give to a service.
     ServiceName,
     "service name",
     "3 to 32 characters of a-z, 0-9 and -, a letter first, no dash last",
-    |t| (3..=32).contains(&t.len()) && t.as_bytes()[0].is_ascii_lowercase() && is_dashed(t)
+    is_service,
+    |t| t.split_once('/').map_or(is_service(t), |(endpoint, version)| is_service(endpoint) && is_service(version))
 );
+
+impl ServiceName {
+    /// The name of the service that a version of an endpoint is.
+    #[must_use]
+    pub fn of_version(endpoint: &Self, version: &VersionName) -> Self {
+        Self(format!("{}/{version}", endpoint.endpoint()))
+    }
+
+    /// The endpoint whose version this is; else the name itself.
+    pub fn endpoint(&self) -> &str {
+        self.0
+            .split_once('/')
+            .map_or(&self.0, |(endpoint, _)| endpoint)
+    }
+
+    /// The version that this is.
+    pub fn version(&self) -> Option<VersionName> {
+        let (_, version) = self.0.split_once('/')?;
+        Some(VersionName(version.to_owned()))
+    }
+}
 
 name!(
     /// A version of an endpoint: as a service's name. It lives inside its endpoint.
     VersionName,
     "version name",
     "3 to 32 characters of a-z, 0-9 and -, a letter first, no dash last",
-    |t| (3..=32).contains(&t.len()) && t.as_bytes()[0].is_ascii_lowercase() && is_dashed(t)
+    is_service
 );
 
 name!(

@@ -20,6 +20,9 @@ impl Share {
     /// Nothing.
     pub const NONE: Self = Self(0);
 
+    /// 50 percent.
+    pub const HALF: Self = Self(5_000);
+
     /// Everything, 100 percent.
     pub const ALL: Self = Self(10_000);
 

@@ -137,3 +137,29 @@ proptest! {
         let _ = text.parse::<ModelId>();
     }
 }
+
+#[test]
+fn a_version_is_a_service_that_nobody_can_name() {
+    let endpoint: ServiceName = "digits".parse().unwrap();
+    let version: VersionName = "digits".parse().unwrap();
+    let name = ServiceName::of_version(&endpoint, &version);
+    assert_eq!(name.as_str(), "digits/digits");
+    assert_eq!((name.endpoint(), name.version()), ("digits", Some(version)));
+    assert_eq!((endpoint.endpoint(), endpoint.version()), ("digits", None));
+    assert!("digits/digits".parse::<ServiceName>().is_err());
+    let stored = serde_json::to_string(&name).unwrap();
+    assert_eq!(serde_json::from_str::<ServiceName>(&stored).unwrap(), name);
+    for broken in [
+        "digits/",
+        "/digits",
+        "a/digits",
+        "digits/one/two",
+        "Digits/one",
+    ] {
+        let stored = serde_json::to_string(broken).unwrap();
+        assert!(
+            serde_json::from_str::<ServiceName>(&stored).is_err(),
+            "{broken}"
+        );
+    }
+}
