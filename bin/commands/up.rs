@@ -1,5 +1,7 @@
 //! `lusk up`: a node in the foreground until it is told to stop.
 
+mod router;
+
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -7,6 +9,9 @@ use clap::Args;
 use lusk_images::RegistryAddress;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use router::RouterArgs;
+pub(crate) use router::Shards;
 
 use crate::{
     cli::{Format, GlobalArgs},
@@ -19,6 +24,7 @@ use crate::{
   lusk up
   lusk up --listen 0.0.0.0:8080 --data /var/lib/lusk
   lusk up --registry registry.example.com/team --outputs az://results/lusk
+  lusk up --cluster-purpose FastProd --max-shards 4
   lusk up --ephemeral --listen 127.0.0.1:0 --admin 127.0.0.1:0 -o json")]
 pub(crate) struct UpArgs {
     /// Address of the scoring door; port 0 takes a free one
@@ -66,6 +72,9 @@ pub(crate) struct UpArgs {
         default_value_t = 100_000_000
     )]
     pub(crate) max_body_bytes: usize,
+    /// The router's own size.
+    #[command(flatten)]
+    pub(crate) router: RouterArgs,
 }
 
 impl UpArgs {
@@ -94,6 +103,7 @@ impl UpArgs {
             registry: self.registry.clone(),
             global_registry: self.global_registry.clone(),
             outputs: self.outputs.clone(),
+            shards: self.router.shards()?,
         })
     }
 }
