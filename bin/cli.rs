@@ -34,7 +34,7 @@ pub(crate) use image::{
 };
 pub(crate) use labels::Label;
 pub(crate) use model::{
-    ModelCommand, ModelDownloadArgs, ModelListArgs, ModelRegisterArgs, ModelShowArgs,
+    BatchArgs, ModelCommand, ModelDownloadArgs, ModelListArgs, ModelRegisterArgs, ModelShowArgs,
     ModelUpdateArgs, RequirementArgs,
 };
 pub(crate) use script::ScriptArgs;

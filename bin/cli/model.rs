@@ -44,11 +44,24 @@ pub(crate) struct RequirementArgs {
     pub(crate) gpu_cores: Option<u32>,
 }
 
+/// How calls of a model that come at the same time are joined. They are kept as
+/// tags, which the node checks.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct BatchArgs {
+    /// Join calls that come at the same time, up to this many rows (2 to 1024)
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) max_batch_size: Option<String>,
+    /// Longest wait of a call for others (0 to 1000) [default: 5]
+    #[arg(long, value_name = "MS")]
+    pub(crate) max_batch_delay_ms: Option<String>,
+}
+
 /// Flags of `model register`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   lusk model register -n digits -p model.onnx --model-framework Onnx
   lusk model register -n digits -p ./model --tag stage=test --property area=vision
+  lusk model register -n digits -p model.onnx --max-batch-size 32 --max-batch-delay-ms 2
   lusk model register -n digits -p model.onnx -t model.json    then: lusk model deploy -n digits -f model.json")]
 pub(crate) struct ModelRegisterArgs {
     /// Name; the version counts up by itself
@@ -78,6 +91,9 @@ pub(crate) struct ModelRegisterArgs {
     /// Needs.
     #[command(flatten)]
     pub(crate) requirements: RequirementArgs,
+    /// Batches.
+    #[command(flatten)]
+    pub(crate) batching: BatchArgs,
     /// Id of a data set with sample input; kept, not read
     #[arg(long, value_name = "ID", hide_short_help = true)]
     pub(crate) sample_input_dataset_id: Option<String>,
@@ -169,6 +185,12 @@ pub(crate) struct ModelUpdateArgs {
     /// Needs.
     #[command(flatten)]
     pub(crate) requirements: RequirementArgs,
+    /// Batches.
+    #[command(flatten)]
+    pub(crate) batching: BatchArgs,
+    /// Compute each call by itself again: removes both settings of batches
+    #[arg(long, conflicts_with_all = ["max_batch_size", "max_batch_delay_ms"])]
+    pub(crate) no_batches: bool,
     /// Id of a data set with sample input; kept, not read
     #[arg(long, value_name = "ID", hide_short_help = true)]
     pub(crate) sample_input_dataset_id: Option<String>,

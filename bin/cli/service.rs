@@ -45,6 +45,15 @@ pub(crate) enum ServiceCommand {
     GetLogs(ServiceLogsArgs),
     /// Print what the autoscaler decided, and why
     ScalingLog(ServiceScalingArgs),
+    /// Show how calls of the service's models are joined, and why batches closed
+    #[command(
+        after_help = "Examples:\n  lusk service batches -n digits\n  lusk service batches -n digits -o json\n\nCalls are joined for models with a `maxBatchSize`: lusk model register --max-batch-size"
+    )]
+    Batches {
+        /// The service
+        #[arg(short, long)]
+        name: String,
+    },
     /// Send a request to a service and print the reply
     Run(ServiceRunArgs),
     /// Give a local service its script again; environment and settings stay

@@ -4,13 +4,18 @@
 pub(crate) mod download;
 pub(crate) mod register;
 
+use std::collections::BTreeMap;
+
 use http::{Method, StatusCode};
-use lusk_domain::{ModelChange, ModelId, ModelRequirements};
+use lusk_domain::{BatchSettings, ModelChange, ModelId, ModelRequirements};
 use serde_json::{Value, json};
 
 use super::{Session, deploy};
 use crate::{
-    cli::{Label, ModelCommand, ModelListArgs, ModelShowArgs, ModelUpdateArgs, RequirementArgs},
+    cli::{
+        BatchArgs, Label, ModelCommand, ModelListArgs, ModelShowArgs, ModelUpdateArgs,
+        RequirementArgs,
+    },
     client::{part, query},
     render::{self, Column, Trouble},
 };
@@ -121,8 +126,8 @@ async fn update(session: &Session, args: &ModelUpdateArgs) -> anyhow::Result<()>
     let id = checked_id(&args.model_id)?;
     let change = ModelChange {
         description: args.description.clone(),
-        add_tags: Label::map(&args.add_tags),
-        remove_tags: args.remove_tags.clone(),
+        add_tags: with_batching(Label::map(&args.add_tags), &args.batching),
+        remove_tags: removed_tags(args),
         add_properties: Label::map(&args.add_properties),
         resource_requirements: requirements(&args.requirements),
         sample_input_data: args.sample_input_dataset_id.clone(),
@@ -139,6 +144,28 @@ async fn update(session: &Session, args: &ModelUpdateArgs) -> anyhow::Result<()>
         .send(Method::PATCH, &path(&id), Some(&json!(change)))
         .await?;
     print(session, &sent.body)
+}
+
+/// The tags with those that say how calls are joined; a flag wins over a tag.
+fn with_batching(mut tags: BTreeMap<String, String>, args: &BatchArgs) -> BTreeMap<String, String> {
+    let flags = [
+        (BatchSettings::SIZE_TAG, &args.max_batch_size),
+        (BatchSettings::DELAY_TAG, &args.max_batch_delay_ms),
+    ];
+    for (tag, value) in flags {
+        if let Some(value) = value {
+            tags.insert(tag.to_owned(), value.clone());
+        }
+    }
+    tags
+}
+
+fn removed_tags(args: &ModelUpdateArgs) -> Vec<String> {
+    let mut tags = args.remove_tags.clone();
+    if args.no_batches {
+        tags.extend([BatchSettings::SIZE_TAG, BatchSettings::DELAY_TAG].map(str::to_owned));
+    }
+    tags
 }
 
 /// Needs as the domain spells them.

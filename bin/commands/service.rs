@@ -1,5 +1,6 @@
 //! `lusk service …`: the short ones; changes have their own files.
 
+mod batches;
 pub(crate) mod reload;
 mod scaling;
 pub(crate) mod update;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &Session, command: ServiceCommand) -> anyhow::R
         ServiceCommand::RegenKey(args) => regenerate(session, &args).await,
         ServiceCommand::GetLogs(args) => logs(session, &args).await,
         ServiceCommand::ScalingLog(args) => scaling::run(session, &args).await,
+        ServiceCommand::Batches { name } => batches::run(session, &name).await,
         ServiceCommand::Run(args) => score(session, &args).await,
         ServiceCommand::Reload(args) => reload::run(session, &args).await,
     }

@@ -21,6 +21,7 @@ mod warm;
 
 mod admin;
 mod bad_input;
+mod batching;
 mod capacity;
 mod chain;
 mod crash;

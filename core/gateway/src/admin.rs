@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use lusk_contract::Blobs;
+use lusk_contract::{Batches, Blobs};
 use lusk_control::Control;
 use lusk_domain::{Secret, WorkspaceName};
 use lusk_router::Router;
@@ -28,6 +28,7 @@ use crate::Books;
 use fault::Fault;
 
 mod auth;
+mod batches;
 mod blobs;
 mod envelope;
 mod environments;
@@ -67,6 +68,8 @@ pub struct AdminOptions {
     pub blobs: Arc<dyn Blobs>,
     /// What the scoring doors count, for the metrics page.
     pub books: Arc<Books>,
+    /// Who joins calls of models, for the metrics page and `batches`.
+    pub batches: Arc<dyn Batches>,
 }
 
 /// What handlers share.

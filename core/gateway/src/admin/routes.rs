@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, head, patch, post};
 
 use super::{
-    Admin, blobs, environments, images, metrics, models, openapi, operations, scaling, services,
-    validate,
+    Admin, batches, blobs, environments, images, metrics, models, openapi, operations, scaling,
+    services, validate,
 };
 
 /// One route.
@@ -53,6 +53,7 @@ pub(crate) fn workspace() -> Vec<Route> {
         route("post", "/services/{name}/token", post(services::token)),
         route("get", "/services/{name}/logs", get(services::logs)),
         route("get", "/services/{name}/scaling", get(scaling::log)),
+        route("get", "/services/{name}/batches", get(batches::show)),
         route("post", "/services/validate", post(validate::service)),
         route(
             "post",

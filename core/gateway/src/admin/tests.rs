@@ -27,6 +27,7 @@ pub(crate) fn options() -> AdminOptions {
         scoring_address: "127.0.0.1:8080".parse().unwrap(),
         blobs: Arc::new(MemoryBlobs::default()),
         books: Arc::default(),
+        batches: Arc::new(()),
     }
 }
 
