@@ -14,9 +14,9 @@ use lusk_contract::{Backend, SystemClock};
 use lusk_control::{Capacity, Control, Parts};
 use lusk_domain::WorkspaceName;
 use lusk_gateway::{
-    Doors, ListenerOptions, ScoringOptions,
+    Doors, ListenerOptions, ScoringOptions, ShardOptions,
     admin::{AdminOptions, serve_admin},
-    raise_file_limit, serve_scoring,
+    bind_shared, raise_file_limit, serve_scoring, serve_shards,
 };
 use lusk_images::{ImagesOptions, LocalImages, RegistryAddress};
 use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
@@ -28,7 +28,7 @@ use sysinfo::System;
 use tokio::{net::TcpListener, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::hosts::Hosts;
+use crate::{commands::up::Shards, hosts::Hosts};
 
 /// How often content that no record names is looked for.
 const GARBAGE_PERIOD: Duration = Duration::from_hours(1);
@@ -57,6 +57,8 @@ pub(crate) struct NodeOptions {
     pub(crate) global_registry: Option<RegistryAddress>,
     /// URL of the store of outputs; `outputs/` of the data folder when absent.
     pub(crate) outputs: Option<String>,
+    /// Threads that serve callers; none to serve them on the node's own runtime.
+    pub(crate) shards: Option<Shards>,
 }
 
 /// A running node.
@@ -82,9 +84,9 @@ impl Node {
         hide_from_scripts();
         let mut folder = data_folder(&options)?;
         let token = folder.admin_token()?;
-        let scoring_listener = listen(options.scoring, "scoring").await?;
+        let callers = Callers::listen(&options).await?;
         let admin_listener = listen(options.admin, "admin").await?;
-        let scoring = scoring_listener.local_addr()?;
+        let scoring = callers.address()?;
         let admin = admin_listener.local_addr()?;
 
         let store = open_store(folder.path()).await?;
@@ -121,12 +123,7 @@ impl Node {
             batches: local.clone(),
         };
         let doors = vec![
-            tokio::spawn(serve_scoring(
-                scoring_listener,
-                router.clone(),
-                scoring_options,
-                stopping.clone(),
-            )),
+            tokio::spawn(callers.serve(router.clone(), scoring_options, stopping.clone())),
             tokio::spawn(serve_admin(
                 admin_listener,
                 control.clone(),
@@ -222,6 +219,50 @@ pub(crate) fn data_path(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     asked
         .or_else(|| std::env::home_dir().map(|home| home.join(".lusk")))
         .context("no home folder is known; name a data folder with --data or LUSK_DATA")
+}
+
+/// The scoring door before it is served.
+enum Callers {
+    /// On the node's own runtime.
+    One(TcpListener),
+    /// On shards, which share the address.
+    Shared(Vec<std::net::TcpListener>, ShardOptions),
+}
+
+impl Callers {
+    async fn listen(options: &NodeOptions) -> anyhow::Result<Self> {
+        let address = options.scoring;
+        let Some(shards) = &options.shards else {
+            return Ok(Self::One(listen(address, "scoring").await?));
+        };
+        let listeners = bind_shared(address, shards.max)
+            .with_context(|| format!("opening the scoring door on {address}"))?;
+        Ok(Self::Shared(listeners, shards.options))
+    }
+
+    fn address(&self) -> anyhow::Result<SocketAddr> {
+        match self {
+            Self::One(listener) => Ok(listener.local_addr()?),
+            Self::Shared(listeners, _) => {
+                let first = listeners.first().context("a door has no listener")?;
+                Ok(first.local_addr()?)
+            }
+        }
+    }
+
+    async fn serve(
+        self,
+        router: Arc<Router>,
+        options: ScoringOptions,
+        stopping: CancellationToken,
+    ) -> std::io::Result<()> {
+        match self {
+            Self::One(listener) => serve_scoring(listener, router, options, stopping).await,
+            Self::Shared(listeners, shards) => {
+                serve_shards(listeners, router, options, shards, stopping).await
+            }
+        }
+    }
 }
 
 async fn listen(address: SocketAddr, door: &str) -> anyhow::Result<TcpListener> {
