@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod commands;
 mod hosts;
+mod machine;
 mod progress;
 mod render;
 mod wire;

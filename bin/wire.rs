@@ -4,14 +4,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::available_parallelism,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use lusk_cluster::RemoteHost;
 use lusk_contract::{Backend, SystemClock};
-use lusk_control::{Capacity, Control, Parts};
+use lusk_control::{Control, Parts};
 use lusk_domain::WorkspaceName;
 use lusk_gateway::{
     Doors, ListenerOptions, ScoringOptions, ShardOptions,
@@ -24,10 +23,10 @@ use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
 use lusk_router::Router;
 use lusk_store::{DataFolder, LogFolder, NodeInfo, Store};
 use lusk_tract::TractBackend;
-use sysinfo::System;
 use tokio::{net::TcpListener, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::machine::capacity;
 use crate::{commands::up::Shards, hosts::Hosts};
 
 /// How often content that no record names is looked for.
@@ -322,19 +321,6 @@ fn scoring_options(options: &NodeOptions) -> ScoringOptions {
         // A body that is allowed must fit at least while it is alone.
         max_buffered_bytes: quarter.max(options.max_body_bytes),
         ..ScoringOptions::default()
-    }
-}
-
-/// What the machine has: replicas reserve from it.
-pub(crate) fn capacity() -> Capacity {
-    let cores = available_parallelism().map_or(1, usize::from);
-    let bytes = System::new().map_or(0, |mut machine| {
-        machine.refresh_memory();
-        machine.total_memory()
-    });
-    Capacity {
-        cores: cores as f64,
-        bytes,
     }
 }
 
