@@ -103,13 +103,6 @@ pub(crate) async fn run(args: &CapacityArgs, global: &GlobalArgs) -> anyhow::Res
     };
     let wish = Wish::of(args, measured)?;
     let sized = wish.sized().map_err(|it| Trouble::misuse(it.to_string()))?;
-    if let Some(caution) = wish.measured.as_ref().and_then(Measured::caution)
-        && args.latency_ms.is_none()
-        && !global.only_show_errors
-    {
-        let help = "measure one request at a time, and give it as --latency-ms";
-        render::warning(&caution, Some(help));
-    }
     print(global.output, &sized)
 }
 

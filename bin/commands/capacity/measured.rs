@@ -16,11 +16,11 @@ pub(super) struct Measured {
     pub(super) max_concurrent: u32,
     pub(super) cpu: f64,
     pub(super) memory_gb: f64,
-    /// Requests that were answered or refused.
+    /// Requests that had a slot.
     pub(super) requests: u64,
-    /// Seconds that these took, queue included.
+    /// Seconds that these held it, the queue not included.
     pub(super) seconds: f64,
-    /// Requests that waited for a slot in vain: their time is no work.
+    /// Requests that got no slot.
     pub(super) refused: u64,
 }
 
@@ -45,19 +45,19 @@ impl Measured {
             max_concurrent: whole(&object["maxConcurrentRequestsPerContainer"]),
             cpu: resources["cpu"].as_f64().unwrap_or_default(),
             memory_gb: resources["memoryInGB"].as_f64().unwrap_or_default(),
-            requests: count("lusk_request_duration_seconds_count"),
-            seconds: metric("lusk_request_duration_seconds_sum").unwrap_or_default(),
+            requests: count("lusk_slot_duration_seconds_count"),
+            seconds: metric("lusk_slot_duration_seconds_sum").unwrap_or_default(),
             refused: count("lusk_requests_overloaded_total")
                 + count("lusk_requests_not_ready_total"),
         }
     }
 
-    /// Mean milliseconds of a request.
+    /// Mean milliseconds that a request holds its slot: what the formula asks for.
     ///
     /// # Errors
     /// It has served nothing since its node started.
     pub(super) fn latency_ms(&self) -> anyhow::Result<f64> {
-        if self.requests > self.refused && self.seconds > 0.0 {
+        if self.requests > 0 && self.seconds > 0.0 {
             return Ok(self.seconds * 1000.0 / self.requests as f64);
         }
         let name = &self.name;
@@ -68,17 +68,6 @@ impl Measured {
             "send it some with `lusk service run -n {name} -d …`, or give --latency-ms"
         ))
         .into())
-    }
-
-    /// Why the mean may be too high.
-    pub(super) fn caution(&self) -> Option<String> {
-        (self.refused > 0).then(|| {
-            format!(
-                "service `{}` had no slot for {} of {} requests: its mean latency holds the time \
-                 they waited, so fewer replicas than this may do",
-                self.name, self.refused, self.requests
-            )
-        })
     }
 
     pub(super) fn json(&self) -> Value {
@@ -111,15 +100,16 @@ mod tests {
 lusk_requests_overloaded_total{service=\"digits\"} 0
 lusk_requests_overloaded_total{service=\"digits-2\"} 5
 lusk_requests_not_ready_total{service=\"digits-2\"} 1
-lusk_request_duration_seconds_bucket{service=\"digits\",le=\"+Inf\"} 4
-lusk_request_duration_seconds_sum{service=\"digits\"} 0.14
+lusk_request_duration_seconds_sum{service=\"digits\"} 77
 lusk_request_duration_seconds_count{service=\"digits\"} 4
-lusk_request_duration_seconds_sum{service=\"digits-2\"} 3
-lusk_request_duration_seconds_count{service=\"digits-2\"} 10
+lusk_slot_duration_seconds_sum{service=\"digits\"} 0.14
+lusk_slot_duration_seconds_count{service=\"digits\"} 4
+lusk_slot_duration_seconds_sum{service=\"digits-2\"} 3
+lusk_slot_duration_seconds_count{service=\"digits-2\"} 10
 ";
 
     #[test]
-    fn the_mean_is_of_the_service_alone() {
+    fn the_mean_is_of_the_service_alone_and_of_its_slots() {
         let object = json!({
             "autoScaler": {"targetUtilization": 60},
             "maxConcurrentRequestsPerContainer": 2,
@@ -129,15 +119,14 @@ lusk_request_duration_seconds_count{service=\"digits-2\"} 10
         assert!((one.latency_ms().unwrap() - 35.0).abs() < 1e-9);
         assert_eq!((one.utilization, one.max_concurrent), (60, 2));
         assert_eq!((one.cpu, one.memory_gb), (0.1, 0.5));
-        assert_eq!(one.caution(), None);
         let other = Measured::of("digits-2", &object, PAGE);
-        let caution = other.caution().unwrap();
-        assert!(caution.contains("no slot for 6 of 10"), "{caution}");
+        assert_eq!((other.requests, other.refused), (10, 6));
+        assert!((other.latency_ms().unwrap() - 300.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_service_that_served_nothing_has_no_latency() {
-        let page = "lusk_request_duration_seconds_count{service=\"new\"} 0\n";
+        let page = "lusk_slot_duration_seconds_count{service=\"new\"} 0\n";
         let error = Measured::of("new", &Value::Null, page).latency_ms();
         let error = error.unwrap_err().to_string();
         assert!(
@@ -145,8 +134,8 @@ lusk_request_duration_seconds_count{service=\"digits-2\"} 10
             "{error}"
         );
         let refused_only = "lusk_requests_not_ready_total{service=\"new\"} 3
-lusk_request_duration_seconds_count{service=\"new\"} 3
-lusk_request_duration_seconds_sum{service=\"new\"} 1.5
+lusk_slot_duration_seconds_count{service=\"new\"} 0
+lusk_slot_duration_seconds_sum{service=\"new\"} 0
 ";
         assert!(
             Measured::of("new", &Value::Null, refused_only)

@@ -36,6 +36,10 @@ pub struct Counters {
     pub latency: [u64; BUCKETS],
     /// Sum of all latencies.
     pub latency_sum: Duration,
+    /// Requests that had a slot; abandoned ones are not in it.
+    pub runs: u64,
+    /// Sum of the times that these held their slots.
+    pub run_sum: Duration,
 }
 
 /// How a request ended.
@@ -66,10 +70,13 @@ pub(crate) struct Meter {
     retried: AtomicU64,
     latency: [AtomicU64; BUCKETS],
     latency_nanos: AtomicU64,
+    runs: AtomicU64,
+    run_nanos: AtomicU64,
 }
 
 impl Meter {
-    pub(crate) fn record(&self, outcome: Outcome, latency: Duration) {
+    /// Counts a request that took `latency`; `ran_for` of it, if it had a slot.
+    pub(crate) fn record(&self, outcome: Outcome, latency: Duration, ran_for: Option<Duration>) {
         let class = match outcome {
             Outcome::Elsewhere => return,
             Outcome::Abandoned => {
@@ -85,8 +92,11 @@ impl Meter {
         let seconds = latency.as_secs_f64();
         let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
         self.latency[bucket].fetch_add(1, Relaxed);
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.latency_nanos.fetch_add(nanos, Relaxed);
+        self.latency_nanos.fetch_add(nanos(latency), Relaxed);
+        if let Some(ran_for) = ran_for {
+            self.runs.fetch_add(1, Relaxed);
+            self.run_nanos.fetch_add(nanos(ran_for), Relaxed);
+        }
     }
 
     pub(crate) fn count_retry(&self) {
@@ -103,8 +113,14 @@ impl Meter {
             retried: self.retried.load(Relaxed),
             latency: self.latency.each_ref().map(|count| count.load(Relaxed)),
             latency_sum: Duration::from_nanos(self.latency_nanos.load(Relaxed)),
+            runs: self.runs.load(Relaxed),
+            run_sum: Duration::from_nanos(self.run_nanos.load(Relaxed)),
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn count_server_error(counter: &AtomicU64) -> u16 {
@@ -119,9 +135,9 @@ mod tests {
     #[test]
     fn a_bound_belongs_to_its_own_bucket() {
         let meter = Meter::default();
-        meter.record(Outcome::Answered(2), Duration::from_millis(1));
-        meter.record(Outcome::Answered(2), Duration::from_micros(1001));
-        meter.record(Outcome::Answered(4), Duration::from_secs(301));
+        meter.record(Outcome::Answered(2), Duration::from_millis(1), None);
+        meter.record(Outcome::Answered(2), Duration::from_micros(1001), None);
+        meter.record(Outcome::Answered(4), Duration::from_secs(301), None);
         let read = meter.read();
         assert_eq!(read.latency[1], 1);
         assert_eq!(read.latency[2], 1);
@@ -140,7 +156,7 @@ mod tests {
             Outcome::Abandoned,
             Outcome::Elsewhere,
         ] {
-            meter.record(outcome, Duration::ZERO);
+            meter.record(outcome, Duration::ZERO, None);
         }
         let read = meter.read();
         assert_eq!(read.by_class, [0, 0, 0, 0, 3]);

@@ -241,6 +241,20 @@ fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
     for (service, status) in routes {
         histogram(page, service, &status.counters)?;
     }
+    write_slot_times(page, routes)
+}
+
+/// What a service is sized by: a request's time without its wait.
+fn write_slot_times(page: &mut String, routes: &Statuses) -> std::fmt::Result {
+    let name = "lusk_slot_duration_seconds";
+    let help = "Time that a request held its slot, the queue not included.";
+    head(page, name, "summary", help)?;
+    for (service, status) in routes {
+        let Counters { runs, run_sum, .. } = &status.counters;
+        let seconds = run_sum.as_secs_f64();
+        writeln!(page, "{name}_sum{{service=\"{service}\"}} {seconds}")?;
+        writeln!(page, "{name}_count{{service=\"{service}\"}} {runs}")?;
+    }
     Ok(())
 }
 
@@ -278,6 +292,8 @@ mod tests {
             by_class: [0, 3, 0, 1, 2],
             timed_out: 2,
             latency_sum: Duration::from_millis(1500),
+            runs: 5,
+            run_sum: Duration::from_millis(250),
             ..Counters::default()
         };
         counters.latency[0] = 4;
@@ -303,6 +319,8 @@ mod tests {
             "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"+Inf\"} 6",
             "lusk_request_duration_seconds_sum{service=\"digits\"} 1.5",
             "lusk_request_duration_seconds_count{service=\"digits\"} 6",
+            "lusk_slot_duration_seconds_sum{service=\"digits\"} 0.25",
+            "lusk_slot_duration_seconds_count{service=\"digits\"} 5",
             "lusk_connections_open 1",
             "lusk_connections_idle 0",
             "lusk_request_bytes_buffered 7",

@@ -453,6 +453,25 @@ async fn a_removed_replica_ends_its_work_and_gets_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_a_run_holds_no_wait() {
+    let replica = Sleeper::of_millis(100);
+    let route = route_with(&[(&replica, 1)]);
+    let answers = [
+        send(&route, "/a").await,
+        send(&route, "/b").await,
+        send(&route, "/c").await,
+    ];
+    for answer in answers {
+        answer.await.expect("no panic").expect("an answer");
+    }
+    let refused = route_with(&[]).score(request("/d")).await;
+    refused.expect_err("nobody is there");
+    let counters = route.status().counters;
+    assert_eq!(counters.latency_sum.as_millis(), 600);
+    assert_eq!((counters.runs, counters.run_sum.as_millis()), (3, 300));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_is_given_up_is_gone_with_its_last_request() {
     let (old, new) = (Sleeper::of_millis(100), Sleeper::of_millis(10));
     let route = route_with(&[(&old, 2), (&new, 2)]);

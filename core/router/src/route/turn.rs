@@ -40,16 +40,19 @@ impl<R: Deref<Target = Route> + Clone> Turn<R> {
         let mut record = Record::start(route.clone());
         let deadline = record.started + route.info.limits.scoring_timeout;
         match route.slot(None, None, deadline).await {
-            Ok((ticket, loan, queued_for)) => Ok(Self {
-                lease: Lease {
-                    route,
-                    loan,
-                    queued_for,
-                },
-                ticket,
-                deadline,
-                record,
-            }),
+            Ok((ticket, loan, queued_for)) => {
+                record.queued_for = Some(queued_for);
+                Ok(Self {
+                    lease: Lease {
+                        route,
+                        loan,
+                        queued_for,
+                    },
+                    ticket,
+                    deadline,
+                    record,
+                })
+            }
             Err(error) => {
                 record.outcome = failed(&error);
                 Err(error)
@@ -71,7 +74,10 @@ impl<R: Deref<Target = Route> + Clone> Turn<R> {
         } = self;
         let result = score_on(lease, ticket, deadline, request).await;
         record.outcome = match &result {
-            Ok(scored) => Outcome::Answered(scored.reply.status.as_u16() / 100),
+            Ok(scored) => {
+                record.queued_for = Some(scored.queued_for);
+                Outcome::Answered(scored.reply.status.as_u16() / 100)
+            }
             Err(error) => failed(error),
         };
         result
@@ -225,6 +231,8 @@ pub(super) fn failed(error: &RouteError) -> Outcome {
 pub(super) struct Record<R: Deref<Target = Route>> {
     route: R,
     started: Instant,
+    /// The part of its time that it waited, of one that had a slot.
+    queued_for: Option<Duration>,
     pub(super) outcome: Outcome,
 }
 
@@ -233,6 +241,7 @@ impl<R: Deref<Target = Route>> Record<R> {
         Self {
             route,
             started: Instant::now(),
+            queued_for: None,
             outcome: Outcome::Abandoned,
         }
     }
@@ -241,7 +250,8 @@ impl<R: Deref<Target = Route>> Record<R> {
 impl<R: Deref<Target = Route>> Drop for Record<R> {
     fn drop(&mut self) {
         let latency = self.started.elapsed();
-        self.route.meter.record(self.outcome, latency);
+        let ran_for = self.queued_for.map(|waited| latency.saturating_sub(waited));
+        self.route.meter.record(self.outcome, latency, ran_for);
     }
 }
 
