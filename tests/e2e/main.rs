@@ -41,6 +41,7 @@ mod node;
 mod outputs;
 mod remote;
 mod restart;
+mod rolling;
 mod scaling;
 mod schema;
 mod scoring;

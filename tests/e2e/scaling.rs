@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::lusk::{Lusk, until};
+use crate::lusk::{Lusk, machine_memory, until};
 
 /// A script whose requests run until the test lets them.
 const GATED: &str = "
@@ -77,24 +77,11 @@ fn a_node_without_room_bounds_the_growth_and_says_so() {
     let config = json!({
         "computeType": "aks",
         "autoScaler": {"autoscaleEnabled": true, "minReplicas": 1, "maxReplicas": 50},
-        "containerResourceRequirements": {"cpu": 0.1, "memoryInGB": 1_000_000_000},
+        // Memory for one replica and no other.
+        "containerResourceRequirements": {"cpu": 0.1, "memoryInGB": machine_memory() * 0.6 / 1e9},
         "maxQueueWaitMs": 60_000,
         "authEnabled": false,
     });
-    // Memory for one replica and no other.
-    let memory = std::fs::read_to_string("/proc/meminfo").expect("the machine's memory");
-    let kilobytes: f64 = memory
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("MemTotal:")?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
-        .expect("MemTotal");
-    let mut config = config;
-    config["containerResourceRequirements"]["memoryInGB"] = json!(kilobytes * 1024.0 * 0.6 / 1e9);
     lusk.file("deploymentconfig.json", config.to_string());
     lusk.deploy("gated")
         .python(GATED)

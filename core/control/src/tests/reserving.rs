@@ -123,7 +123,7 @@ async fn a_revision_counts_until_its_last_request_has_ended() {
     let mut house = House::new();
     let control = house.start().await;
     service(&house, &control, "digits", 10, 1).await;
-    house.host.held.send_modify(|held| drop(held.insert(0)));
+    house.host.held.send_replace([0].into());
     let route = house.router.route("digits").unwrap();
     let slow = tokio::spawn(async move { route.score(super::fakes::request()).await });
     while house.router.route("digits").unwrap().status().busy == 0 {
