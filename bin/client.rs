@@ -19,6 +19,7 @@ use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use lusk_cluster::trusting;
 use lusk_domain::{Digest, Secret};
 use lusk_store::{FolderView, Holder, NodeInfo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -291,7 +292,8 @@ impl Client {
         Ok(json_of(response.into_body()).await?["value"].take())
     }
 
-    /// Posts to a service. Gives status and body whatever they are.
+    /// Posts to a service. Gives status and body whatever they are. Of a door with TLS,
+    /// `ca` names whom to trust; without it, that is whom the machine trusts.
     ///
     /// # Errors
     /// No answer, or one that is too long.
@@ -300,6 +302,7 @@ impl Client {
         url: &str,
         key: Option<&str>,
         body: Vec<u8>,
+        ca: Option<&Path>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
         let mut request = Request::post(url)
             .header(header::CONTENT_TYPE, "application/json")
@@ -307,11 +310,16 @@ impl Client {
         if let Some(key) = key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
-        let response = self
-            .http
-            .request(request.body(full(body))?)
-            .await
-            .map_err(|error| unreachable(url, &error))?;
+        let request = request.body(full(body))?;
+        let sent = match url.starts_with("https://") {
+            false => self.http.request(request).await,
+            true => {
+                let connector = trusting(ca, CONNECT_TIMEOUT).map_err(Trouble::new)?;
+                let http = HttpClient::builder(TokioExecutor::new()).build(connector);
+                http.request(request).await
+            }
+        };
+        let response = sent.map_err(|error| unreachable(url, &error))?;
         let status = response.status();
         Ok((status, bytes_of(response.into_body()).await?))
     }

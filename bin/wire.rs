@@ -13,7 +13,7 @@ use lusk_contract::{Backend, SystemClock};
 use lusk_control::{Control, Parts};
 use lusk_domain::WorkspaceName;
 use lusk_gateway::{
-    Doors, ListenerOptions, ScoringOptions, ShardOptions,
+    Doors, ListenerOptions, ScoringOptions, ShardOptions, Tls,
     admin::{AdminOptions, serve_admin},
     bind_shared, raise_file_limit, serve_scoring, serve_shards,
 };
@@ -58,6 +58,8 @@ pub(crate) struct NodeOptions {
     pub(crate) outputs: Option<String>,
     /// Threads that serve callers; none to serve them on the node's own runtime.
     pub(crate) shards: Option<Shards>,
+    /// What the scoring door speaks TLS with; none to speak in the open.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// A running node.
@@ -66,7 +68,7 @@ pub(crate) struct Node {
     stopping: CancellationToken,
     doors: Vec<JoinHandle<std::io::Result<()>>>,
     outputs: Arc<OutputKeeper>,
-    scoring: SocketAddr,
+    scoring: String,
     admin: SocketAddr,
     // Last: its lock is given up when everything else has ended.
     folder: DataFolder,
@@ -113,10 +115,12 @@ impl Node {
         .await
         .context("starting the stored services")?;
 
+        let scoring_url = url(scoring, options.tls.is_some());
         let admin_options = AdminOptions {
             token,
             workspace: options.workspace.clone(),
             scoring_address: scoring,
+            scoring_tls: options.tls.is_some(),
             blobs: Arc::new(store.blobs()),
             books: Arc::clone(&scoring_options.books),
             batches: local.clone(),
@@ -134,8 +138,8 @@ impl Node {
         tokio::spawn(collect_garbage(store, stopping.clone()));
         tokio::spawn(warm_python(local));
         folder.announce(&NodeInfo {
-            scoring: url(scoring),
-            admin: url(admin),
+            scoring: scoring_url.clone(),
+            admin: url(admin, false),
             data: folder.path().to_owned(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -145,7 +149,7 @@ impl Node {
             stopping,
             doors,
             outputs,
-            scoring,
+            scoring: scoring_url,
             admin,
             folder,
         })
@@ -153,12 +157,12 @@ impl Node {
 
     /// URL of the scoring door.
     pub(crate) fn scoring_url(&self) -> String {
-        url(self.scoring)
+        self.scoring.clone()
     }
 
     /// URL of the admin door.
     pub(crate) fn admin_url(&self) -> String {
-        url(self.admin)
+        url(self.admin, false)
     }
 
     /// The data folder.
@@ -194,8 +198,9 @@ fn hide_from_scripts() {
     }
 }
 
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
+fn url(address: SocketAddr, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 fn data_folder(options: &NodeOptions) -> anyhow::Result<DataFolder> {
@@ -316,7 +321,10 @@ fn open_images(folder: &DataFolder, options: &NodeOptions) -> anyhow::Result<Loc
 fn scoring_options(options: &NodeOptions) -> ScoringOptions {
     let quarter = usize::try_from(capacity().bytes / 4).unwrap_or(usize::MAX);
     ScoringOptions {
-        listener: ListenerOptions::default().within_files(raise_file_limit()),
+        listener: ListenerOptions {
+            tls: options.tls.clone(),
+            ..ListenerOptions::default().within_files(raise_file_limit())
+        },
         max_body_bytes: options.max_body_bytes,
         // A body that is allowed must fit at least while it is alone.
         max_buffered_bytes: quarter.max(options.max_body_bytes),

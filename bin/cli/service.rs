@@ -200,6 +200,10 @@ pub(crate) struct ServiceRunArgs {
     /// The body, or `@FILE` to read it from a file [default: standard input]
     #[arg(short = 'd', long, value_name = "BODY")]
     pub(crate) input_data: Option<String>,
+    /// PEM file of the authorities to trust when the node speaks TLS, in place of those
+    /// that this machine trusts; example: --ca ca.pem
+    #[arg(long, value_name = "FILE", env = "LUSK_CA")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Flags of `service reload`.

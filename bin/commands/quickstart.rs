@@ -200,7 +200,8 @@ async fn score(node: &Node, client: &Client, example: &Path) -> anyhow::Result<(
         .and_then(Value::as_str)
         .context("the service has no key")?;
     let uri = format!("{}/api/v1/service/{NAME}/score", node.scoring_url());
-    let (status, answer) = client.score(&uri, Some(key), body).await?;
+    let ca = std::env::var_os("LUSK_CA").map(PathBuf::from);
+    let (status, answer) = client.score(&uri, Some(key), body, ca.as_deref()).await?;
     let answer = String::from_utf8_lossy(&answer);
     anyhow::ensure!(
         status.is_success(),

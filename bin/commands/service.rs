@@ -296,7 +296,9 @@ async fn score(session: &Session, args: &ServiceRunArgs) -> anyhow::Result<()> {
         Value::Null
     };
     let client = session.client();
-    let (status, reply) = client.score(url, keys["primaryKey"].as_str(), body).await?;
+    let (status, reply) = client
+        .score(url, keys["primaryKey"].as_str(), body, args.ca.as_deref())
+        .await?;
     if status.is_success() {
         return print_reply(&reply);
     }

@@ -1,6 +1,7 @@
 //! `lusk up`: a node in the foreground until it is told to stop.
 
 mod router;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use router::RouterArgs;
+use tls::TlsArgs;
 pub(crate) use router::Shards;
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
 #[command(after_help = "Examples:
   lusk up
   lusk up --listen 0.0.0.0:8080 --data /var/lib/lusk
+  lusk up --listen 0.0.0.0:8443 --tls-certificate server.pem --tls-key server.key
   lusk up --registry registry.example.com/team --outputs az://results/lusk
   lusk up --cluster-purpose FastProd --max-shards 4
   lusk up --ephemeral --listen 127.0.0.1:0 --admin 127.0.0.1:0 -o json")]
@@ -75,6 +78,9 @@ pub(crate) struct UpArgs {
     /// The router's own size.
     #[command(flatten)]
     pub(crate) router: RouterArgs,
+    /// TLS on the scoring door.
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 impl UpArgs {
@@ -104,6 +110,7 @@ impl UpArgs {
             global_registry: self.global_registry.clone(),
             outputs: self.outputs.clone(),
             shards: self.router.shards()?,
+            tls: self.tls.tls().context("reading --tls-certificate and --tls-key")?,
         })
     }
 }

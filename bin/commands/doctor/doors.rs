@@ -25,7 +25,7 @@ pub(super) fn check(data: &Path, wanted: [Door; 2]) -> Finding {
 }
 
 fn of(node: &NodeInfo) -> Option<[Door; 2]> {
-    let address = |url: &str| url.strip_prefix("http://")?.parse().ok();
+    let address = |url: &str| url.split_once("://")?.1.parse().ok();
     Some([
         ("scoring", address(&node.scoring)?),
         ("admin", address(&node.admin)?),

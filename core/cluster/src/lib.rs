@@ -21,7 +21,9 @@ mod replica;
 mod schema;
 mod seats;
 mod shelves;
+mod trust;
 mod upstream;
 mod wire;
 
 pub use remote::{RemoteHost, RemoteOptions};
+pub use trust::trusting;

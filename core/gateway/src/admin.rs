@@ -64,12 +64,22 @@ pub struct AdminOptions {
     pub workspace: WorkspaceName,
     /// Where callers reach the scoring door; part of every `scoringUri`.
     pub scoring_address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub scoring_tls: bool,
     /// Where uploads go.
     pub blobs: Arc<dyn Blobs>,
     /// What the scoring doors count, for the metrics page.
     pub books: Arc<Books>,
     /// Who joins calls of models, for the metrics page and `batches`.
     pub batches: Arc<dyn Batches>,
+}
+
+impl AdminOptions {
+    /// The scoring door, as callers name it.
+    pub(crate) fn scoring_url(&self) -> String {
+        let scheme = if self.scoring_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.scoring_address)
+    }
 }
 
 /// What handlers share.

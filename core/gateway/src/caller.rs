@@ -22,7 +22,7 @@ use tokio::{
 use crate::connection::line::Wire;
 
 /// Longest wait for a caller to take a refusal and stop sending.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Most bytes of such a caller that are thrown away.
 const MAX_LINGER_BYTES: usize = 512 * 1024;
@@ -49,11 +49,6 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Of a connection that is only to be dismissed.
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self::of(stream.into_split().1)
-    }
-
     /// Of a connection that was just accepted, and its stream.
     pub(crate) fn split(stream: TcpStream) -> (Arc<Self>, Wire) {
         let (read, write) = stream.into_split();

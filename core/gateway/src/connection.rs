@@ -4,9 +4,13 @@
 //! with all others, on the same port. Between requests a connection of HTTP/1 that stays
 //! idle is parked: it gives up hyper's buffers, which are most of what it costs, and
 //! waits for the next byte with next to nothing.
+//!
+//! Where the door speaks TLS, callers agree upon the HTTP in the handshake, and all else
+//! is as in the open.
 
 mod http2;
 pub(crate) mod line;
+mod sealed;
 mod talk;
 mod watch;
 
@@ -22,6 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::sealed::turn_away;
 use self::{
     line::Line,
     talk::answer,
@@ -54,6 +59,9 @@ pub(crate) struct Settings<A> {
 /// Serves it to its end.
 pub(crate) async fn serve<A: Answer>(stream: TcpStream, settings: Settings<A>) {
     let (caller, wire) = Caller::split(stream);
+    if let Some(tls) = &settings.options.tls {
+        return settings.sealed(&caller, wire, tls).await;
+    }
     match settings.greeting(&caller).await {
         Greeting::Nothing => {}
         Greeting::Cut => {

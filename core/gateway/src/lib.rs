@@ -28,9 +28,11 @@ mod stall;
 mod swagger;
 #[cfg(test)]
 mod testing;
+mod tls;
 
 pub use books::Books;
 pub use listener::{ListenerOptions, raise_file_limit};
 pub use local::Doors;
 pub use scoring::{ScoringOptions, serve_scoring};
 pub use shards::{ShardOptions, bind_shared, serve_shards};
+pub use tls::{Tls, TlsError};

@@ -3,7 +3,7 @@
 //! The text is `openapi/document.json`; tests compare it with the table of
 //! routes, so that neither can be changed alone.
 
-use std::{net::SocketAddr, sync::LazyLock};
+use std::sync::LazyLock;
 
 use lusk_domain::WorkspaceName;
 use serde_json::{Value, json};
@@ -15,12 +15,12 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 /// The document of this node: where its scoring door is and what its workspace
 /// is called.
-pub(crate) fn document(workspace: &WorkspaceName, scoring: SocketAddr) -> Value {
+pub(crate) fn document(workspace: &WorkspaceName, scoring: &str) -> Value {
     let mut document = DOCUMENT.clone();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     document["components"]["parameters"]["workspace"]["schema"]["default"] = json!(workspace);
     let door = json!([{
-        "url": format!("http://{scoring}"),
+        "url": scoring,
         "description": "The scoring door.",
     }]);
     if let Some(paths) = document["paths"].as_object_mut() {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn shown() -> Value {
-        document(&"local".parse().unwrap(), "127.0.0.1:8080".parse().unwrap())
+        document(&"local".parse().unwrap(), "http://127.0.0.1:8080")
     }
 
     #[test]

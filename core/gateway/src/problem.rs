@@ -236,6 +236,7 @@ impl Problem {
             Refusal::ConnectionsFull => format!(
                 "this node has {limit} connections open, the most it takes; try again later"
             ),
+            Refusal::NotTls => "this port speaks TLS; ask it with https://".to_owned(),
             _ => "this is no request of HTTP/1.0, HTTP/1.1 or HTTP/2".to_owned(),
         };
         Self::refused(refusal, message).with(CONNECTION, "close")

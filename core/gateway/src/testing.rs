@@ -19,7 +19,7 @@ use lusk_domain::{AuthMode, KeyPair, Secret};
 use lusk_router::{Access, Limits, Route, RouteInfo, Router};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinHandle,
@@ -301,14 +301,25 @@ impl Answer {
 }
 
 /// A connection that says what it is told.
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("a connection");
+        Self::over(TcpStream::connect(address).await.expect("a connection"))
+    }
+
+    /// Goes without a word of farewell.
+    pub(crate) fn vanish(self) {
+        let at_once = Some(Duration::ZERO);
+        rustix::net::sockopt::set_socket_linger(&self.stream, at_once).expect("set");
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
         let read = Vec::new();
         Self { stream, read }
     }
@@ -318,10 +329,9 @@ impl Client {
         within(written).await.expect("the other side reads");
     }
 
-    /// Goes without a word of farewell.
-    pub(crate) fn vanish(self) {
-        let at_once = Some(Duration::ZERO);
-        rustix::net::sockopt::set_socket_linger(&self.stream, at_once).expect("set");
+    /// The stream, to be read as it is.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
     }
 
     /// Says that nothing more will be sent.

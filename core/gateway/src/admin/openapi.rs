@@ -10,7 +10,7 @@ use crate::openapi;
 pub(crate) async fn document(State(admin): Shared) -> JsonReply<Value> {
     JsonReply(openapi::document(
         &admin.options.workspace,
-        admin.options.scoring_address,
+        &admin.options.scoring_url(),
     ))
 }
 

@@ -71,8 +71,9 @@ fn addresses(view: &ServiceView, options: &AdminOptions) -> Object {
     let (kind, port, base) = match spec.compute {
         ComputeType::Aks => {
             let base = format!(
-                "http://{}/api/v1/service/{}",
-                options.scoring_address, spec.name
+                "{}/api/v1/service/{}",
+                options.scoring_url(),
+                spec.name
             );
             ("AKS", None, Some(base))
         }

@@ -25,6 +25,7 @@ pub(crate) fn options() -> AdminOptions {
         token: Secret::new("token"),
         workspace: "local".parse().unwrap(),
         scoring_address: "127.0.0.1:8080".parse().unwrap(),
+        scoring_tls: false,
         blobs: Arc::new(MemoryBlobs::default()),
         books: Arc::default(),
         batches: Arc::new(()),

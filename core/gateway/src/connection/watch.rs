@@ -1,7 +1,9 @@
 //! What is to be done about a connection of HTTP/1 on which nothing happens.
 //!
 //! Looks now and then at what the [`Caller`] counts, so that a request pays for no timer
-//! of its own; the times are kept to within one rest between two looks.
+//! of its own; the times are kept to within one rest between two looks. Those are short
+//! at first, that a connection with a single request is soon parked, and longer for one
+//! that stays busy.
 
 use std::time::Duration;
 
@@ -12,10 +14,17 @@ use crate::{
     listener::ListenerOptions,
 };
 
+/// Longest time between two looks, in times of `park_after`.
+const LONGEST: u32 = 8;
+
 /// Looks at one stretch of requests.
 #[derive(Debug)]
 pub(super) struct Watch {
     park_after: Duration,
+    /// Times `park_after`, until the next look.
+    rest: u32,
+    /// It was busy at the look before.
+    was_busy: bool,
     header_timeout: Duration,
     /// Requests before this stretch.
     calls: u32,
@@ -42,6 +51,8 @@ impl Watch {
         let seen = caller.progress();
         Self {
             park_after: options.park_after,
+            rest: 1,
+            was_busy: false,
             header_timeout: options.header_timeout,
             calls: seen.calls,
             seen,
@@ -57,9 +68,15 @@ impl Watch {
     pub(super) fn look(&mut self, caller: &Caller, now: Instant) -> Look {
         let progress = caller.progress();
         let is_quiet = caller.is_quiet();
-        if !is_quiet || progress != self.seen {
+        let is_busy = !is_quiet || progress != self.seen;
+        if is_busy {
             self.moved = now;
         }
+        self.rest = match is_busy && self.was_busy {
+            true => (self.rest * 2).min(LONGEST),
+            false => 1,
+        };
+        self.was_busy = is_busy;
         if !is_quiet || progress.calls != self.seen.calls {
             self.ready = now;
         }
@@ -72,7 +89,8 @@ impl Watch {
         if progress.calls != self.calls && now >= self.moved + self.park_after {
             return Look::Idle;
         }
-        Look::Again((now + self.park_after).min(self.ready + self.header_timeout))
+        let rest = self.park_after * self.rest;
+        Look::Again((now + rest).min(self.ready + self.header_timeout))
     }
 }
 
@@ -127,6 +145,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_stays_busy_is_looked_at_less() {
+        let (caller, _wire, mut watch, mut now) = watched().await;
+        watch.header_timeout = HEADERS * 100;
+        for rests in [1, 2, 4, 8, 8] {
+            drop(caller.begin(Version::HTTP_11));
+            now += REST;
+            assert_eq!(watch.look(&caller, now), Look::Again(now + REST * rests));
+        }
+        now += REST * 8;
+        assert_eq!(watch.look(&caller, now), Look::Idle);
+    }
+
+    #[tokio::test]
     async fn what_moves_is_not_idle() {
         let (caller, _wire, mut watch, start) = watched().await;
         drop(caller.begin(Version::HTTP_11));
@@ -134,7 +165,7 @@ mod tests {
         assert_eq!(watch.look(&caller, now), Look::Again(now + REST));
         caller.has_written(1);
         let now = now + REST;
-        assert_eq!(watch.look(&caller, now), Look::Again(now + REST));
-        assert_eq!(watch.look(&caller, now + REST), Look::Idle);
+        assert_eq!(watch.look(&caller, now), Look::Again(now + REST * 2));
+        assert_eq!(watch.look(&caller, now + REST * 2), Look::Idle);
     }
 }

@@ -21,6 +21,7 @@ mod http2;
 mod idle;
 mod limits;
 mod lives;
+mod tls;
 
 fn with_origins(origins: &str) -> lusk_router::RouteInfo {
     lusk_router::RouteInfo {

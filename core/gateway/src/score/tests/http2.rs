@@ -10,14 +10,14 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use lusk_contract::Replica;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     task::{JoinHandle, JoinSet},
 };
 
 use super::*;
 
-struct Connection {
+pub(super) struct Connection {
     send: SendRequest<Full<Bytes>>,
     /// Ends with the connection.
     life: JoinHandle<()>,
@@ -42,7 +42,13 @@ where
 
 impl Connection {
     async fn to(node: &Node) -> Self {
-        let stream = TcpStream::connect(node.address).await.expect("connected");
+        Self::over(TcpStream::connect(node.address).await.expect("connected")).await
+    }
+
+    pub(super) async fn over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let io = TokioIo::new(stream);
         let tasks = Tasks::default();
         let (send, connection) = handshake(tasks.clone(), io).await.expect("HTTP/2");
@@ -59,7 +65,7 @@ impl Connection {
     }
 
     /// Sends a request at once; the answer comes when the future is awaited.
-    fn post<B: Into<Bytes>>(
+    pub(super) fn post<B: Into<Bytes>>(
         &mut self,
         headers: &[(&str, &str)],
         body: B,
@@ -73,7 +79,7 @@ impl Connection {
     }
 }
 
-async fn told(response: Response<Incoming>) -> (u16, serde_json::Value) {
+pub(super) async fn told(response: Response<Incoming>) -> (u16, serde_json::Value) {
     let status = response.status().as_u16();
     let body = within(response.into_body().collect()).await;
     let body = body.expect("a body").to_bytes();
