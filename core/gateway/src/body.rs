@@ -1,11 +1,16 @@
 //! Reading request bodies within bounds of size, time and memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::EXPECT};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -37,7 +42,7 @@ pub(crate) struct BodyLimits {
 impl BodyLimits {
     /// When the next part of a body must have come, of which so many bytes have come
     /// since it was `begun`.
-    fn deadline(&self, begun: Instant, now: Instant, bytes: usize) -> Instant {
+    pub(crate) fn deadline(&self, begun: Instant, now: Instant, bytes: usize) -> Instant {
         let earned = bytes as f64 / f64::from(self.min_rate.max(1));
         let earned = Duration::try_from_secs_f64(earned).unwrap_or(Duration::MAX);
         let whole = begun.checked_add(self.silence.saturating_add(earned));
@@ -53,9 +58,14 @@ pub(crate) struct Held {
     _share: Share,
 }
 
+/// Bodies that tell that they are no larger are collected before they go on, whoever
+/// gets them: no slot waits for a caller who sends slowly.
+pub(crate) const SMALL: u64 = 64 * 1024;
+
 /// The body of a request, read or not.
 pub(crate) struct Upload {
-    body: Incoming,
+    /// None when somebody else reads it.
+    body: Option<Incoming>,
     /// The caller waits for leave to send it.
     asks_first: bool,
 }
@@ -63,21 +73,50 @@ pub(crate) struct Upload {
 impl Upload {
     pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
         Self {
-            body,
+            body: Some(body),
             asks_first: headers.contains_key(EXPECT),
         }
     }
 
-    /// Reads it whole. A body that tells that it is too long is refused unread.
-    pub(crate) async fn read(&mut self, limits: &BodyLimits) -> Result<Held, Problem> {
-        let mut share = limits.books.share(limits.max_buffered);
-        let told = self.body.size_hint().exact();
+    /// Gives it to somebody else, to be read and thrown away there.
+    pub(crate) fn hand_over(&mut self) -> Self {
+        Self {
+            body: self.body.take(),
+            asks_first: self.asks_first,
+        }
+    }
+
+    /// Its length, where the request tells it.
+    pub(crate) fn told(&self) -> Option<u64> {
+        match &self.body {
+            Some(body) => body.size_hint().exact(),
+            None => Some(0),
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    /// Refuses a body that tells that it is too long, or for which there is no room,
+    /// unread.
+    pub(crate) fn check(&self, limits: &BodyLimits, share: &Share) -> Result<(), Problem> {
+        let told = self.told();
         if told.is_some_and(|told| told > limits.max_bytes as u64) {
             return Err(Problem::body_too_large(told, limits.max_bytes));
         }
         if !share.has_room_for(told.unwrap_or_default()) {
             return Err(Problem::buffers_full(limits.max_buffered));
         }
+        Ok(())
+    }
+
+    /// Reads it whole. A body that tells that it is too long is refused unread.
+    pub(crate) async fn read(&mut self, limits: &BodyLimits) -> Result<Held, Problem> {
+        let mut share = limits.books.share(limits.max_buffered);
+        let told = self.told();
+        self.check(limits, &share)?;
         let begun = Instant::now();
         let mut parts = Parts::default();
         while let Some(part) = self.timely(limits, begun, share.bytes()).await? {
@@ -102,7 +141,7 @@ impl Upload {
         begun: Instant,
         bytes: usize,
     ) -> Result<Option<Bytes>, Problem> {
-        if self.body.is_end_stream() {
+        if self.is_over() {
             return Ok(None);
         }
         let deadline = limits.deadline(begun, Instant::now(), bytes);
@@ -114,18 +153,26 @@ impl Upload {
 
     /// The next part; none at the end.
     async fn part(&mut self) -> Result<Option<Bytes>, Problem> {
-        while !self.body.is_end_stream() {
-            let frame = match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(_)) => return Err(Problem::body_broken()),
+        poll_fn(|context| self.poll_part(context)).await
+    }
+
+    /// The next part; none at the end.
+    pub(crate) fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Problem>> {
+        while let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) {
+            let frame = match ready!(Pin::new(body).poll_frame(context)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Err(_)) => return Poll::Ready(Err(Problem::body_broken())),
                 Some(Ok(frame)) => frame,
             };
             // Trailers are of no use to a script.
             if let Ok(part) = frame.into_data() {
-                return Ok(Some(part));
+                return Poll::Ready(Ok(Some(part)));
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 
     /// Throws away what is still to come, so that a caller who sends all of it before it
@@ -133,7 +180,7 @@ impl Upload {
     /// that is read; then the connection closes.
     pub(crate) fn discard(mut self, limits: &BodyLimits, caller: &Arc<Caller>) {
         // Reading on would be taken for the leave to send.
-        if self.asks_first || self.body.is_end_stream() {
+        if self.asks_first || self.is_over() {
             return;
         }
         let (mut left, silence) = (limits.max_bytes, limits.silence);

@@ -11,7 +11,6 @@ use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use http_body_util::Full;
 use lusk_contract::{BlobError, ImageError, ScriptError};
 use lusk_control::ControlError;
 use lusk_domain::{Failure, FailureCode, ServiceName};
@@ -21,10 +20,11 @@ use serde_json::json;
 use crate::{
     books::{Books, Refusal},
     headers::{Ids, add_function_failed},
+    reply::ReplyBody,
 };
 
 /// An answer of a scoring door.
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<ReplyBody>;
 
 /// An error on its way out of a scoring door.
 #[derive(Debug, Clone)]
@@ -217,6 +217,8 @@ impl Problem {
                 format!("no replica of service {service} could begin: {why}"),
             )
             .try_later(),
+            // The door that broke the body off has said it better.
+            ScriptError::CutShort(_) => Self::body_broken(),
             // The enum may grow; a fault of ours until somebody chooses better.
             _ => Self::internal(),
         }
@@ -250,9 +252,14 @@ impl Problem {
         self
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The answer that says it.
     pub(crate) fn into_reply(self) -> Reply {
-        self.into_response().map(Full::new)
+        self.into_response().map(ReplyBody::from)
     }
 
     fn into_response(self) -> Response<Bytes> {

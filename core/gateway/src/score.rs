@@ -7,21 +7,23 @@ use futures::FutureExt as _;
 use http::{
     HeaderValue, Method, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts,
 };
-use http_body_util::Full;
 use hyper::{Request, body::Incoming};
-use lusk_contract::{ScoreRequest, ScriptKind};
-use lusk_router::{Route, RouteError, Scored};
+use lusk_contract::{Flow, RelayReply, RelayRequest, ScoreRequest, ScriptKind};
+use lusk_router::{Relayed, Route, RouteError, Scored};
 
 use crate::{
     auth,
-    body::{BodyLimits, Upload},
+    body::{BodyLimits, SMALL, Upload},
     books::Refusal,
     caller::Caller,
     cors::{self, Cors},
     headers::{self, Ids},
     listener::{Answer, ListenerOptions, MAX_HEADER_BYTES},
+    passage::Passage,
     paths::{Resource, Target},
     problem::{Problem, Reply},
+    reply::ReplyBody,
+    shards::Timing,
     swagger,
 };
 
@@ -44,21 +46,23 @@ pub(crate) trait Door: Send + Sync + 'static {
 }
 
 impl<D: Door> Answer for D {
-    type Body = Full<Bytes>;
+    type Body = ReplyBody;
 
     /// What every answer has in common: ids, a bound of the headers, an answer even
     /// when something panics, and an end for a body that nobody read.
     async fn answer(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Reply {
+        let timing = Timing::begin();
         let (parts, body) = request.into_parts();
         let ids = Ids::of(&parts.headers);
         let mut upload = Upload::new(body, &parts.headers);
-        let reply = AssertUnwindSafe(reply(self, parts, &ids, &mut upload));
+        let reply = AssertUnwindSafe(reply(self, parts, &ids, &mut upload, caller, &timing));
         let mut reply = reply.catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(request = ?ids.request(), "a panic while a request was answered");
             Problem::internal().into_reply()
         });
         upload.discard(self.limits(), caller);
         ids.add_to(reply.headers_mut());
+        timing.end();
         reply
     }
 
@@ -74,7 +78,14 @@ impl<D: Door> Answer for D {
     }
 }
 
-async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) -> Reply {
+async fn reply<D: Door>(
+    door: &D,
+    parts: Parts,
+    ids: &Ids,
+    upload: &mut Upload,
+    caller: &Arc<Caller>,
+    timing: &Timing,
+) -> Reply {
     let refuse = |problem: Problem| problem.counted(&door.limits().books).into_reply();
     let size = headers::size(&parts.headers);
     if size > MAX_HEADER_BYTES {
@@ -101,6 +112,8 @@ async fn reply<D: Door>(door: &D, parts: Parts, ids: &Ids, upload: &mut Upload) 
         prefix,
         resource,
         ids,
+        caller,
+        timing,
     };
     request.reply(route, parts, upload).await
 }
@@ -119,6 +132,8 @@ struct ServiceRequest<'a, D> {
     prefix: &'a str,
     resource: Resource,
     ids: &'a Ids,
+    caller: &'a Arc<Caller>,
+    timing: &'a Timing,
 }
 
 impl<D: Door> ServiceRequest<'_, D> {
@@ -158,10 +173,12 @@ impl<D: Door> ServiceRequest<'_, D> {
                 let document = swagger::document(route.info(), self.prefix, parts.uri.query());
                 Ok(json(document.await?))
             }
+            Resource::Score if route.relays() => self.relay(route, parts, upload).await,
             Resource::Score => {
-                let held = upload.read(self.door.limits()).await?;
+                let held = self.timing.apart(upload.read(self.door.limits())).await?;
                 let request = score_request(parts, held.bytes.clone());
-                reply_of(self.score(route, request).await?)
+                let scored = self.score(route, request).await?;
+                reply_of(scored.reply.into(), scored.retried)
             }
         }
     }
@@ -180,20 +197,69 @@ impl<D: Door> ServiceRequest<'_, D> {
 
     /// Scores; on the successor, when the route was replaced since it was looked up.
     async fn score(&self, route: Arc<Route>, request: ScoreRequest) -> Result<Scored, Problem> {
-        let result = match route.turn().await {
+        let result = match self.timing.apart(route.own_turn()).await {
             Err(RouteError::Draining) => {
                 let next = self.door.route(self.name).ok_or_else(Problem::not_found)?;
                 next.score(request).await
             }
             Err(error) => Err(error),
-            Ok(turn) => turn.score(request).await,
+            Ok(turn) => self.timing.script(route.pace(), turn.score(request)).await,
         };
-        result.map_err(|error| {
-            let service = &route.info().name;
-            tracing::debug!(%service, request = ?self.ids.request(), %error, "no answer");
-            Problem::of_route(service, &error)
-        })
+        result.map_err(|error| self.no_answer(&route, &error))
     }
+
+    /// Passes a request on and its answer back, bodies as they come. Those that are
+    /// small are collected before they take a slot.
+    async fn relay(
+        &self,
+        route: Arc<Route>,
+        parts: Parts,
+        upload: &mut Upload,
+    ) -> Result<Reply, Problem> {
+        let limits = self.door.limits();
+        let is_small = upload.told().is_some_and(|told| told <= SMALL);
+        if is_small || parts.method != Method::POST {
+            let held = self.timing.apart(upload.read(limits)).await?;
+            let request = score_request(parts, held.bytes.clone()).into();
+            let passed = self.pass(&route, request).await;
+            return answer_of(passed.map_err(|error| self.no_answer(&route, &error))?);
+        }
+        let length = upload.told();
+        let (passage, fault) = Passage::new(upload, limits, self.caller)?;
+        let request = RelayRequest {
+            body: Flow::Parts {
+                length,
+                parts: Box::pin(passage),
+            },
+            ..score_request(parts, Bytes::new()).into()
+        };
+        let passed = self.pass(&route, request).await;
+        answer_of(passed.map_err(|error| match fault.take() {
+            Some(problem) => problem,
+            None => self.no_answer(&route, &error),
+        })?)
+    }
+
+    async fn pass(&self, route: &Arc<Route>, request: RelayRequest) -> Result<Relayed, RouteError> {
+        let turn = match self.timing.apart(route.own_turn()).await {
+            Err(RouteError::Draining) => match self.door.route(self.name) {
+                Some(next) => next.own_turn().await?,
+                None => return Err(RouteError::Draining),
+            },
+            other => other?,
+        };
+        self.timing.apart(turn.relay(request)).await
+    }
+
+    fn no_answer(&self, route: &Route, error: &RouteError) -> Problem {
+        let service = &route.info().name;
+        tracing::debug!(%service, request = ?self.ids.request(), %error, "no answer");
+        Problem::of_route(service, error)
+    }
+}
+
+fn answer_of(relayed: Relayed) -> Result<Reply, Problem> {
+    reply_of(relayed.reply, relayed.retried)
 }
 
 fn score_request(mut parts: Parts, body: Bytes) -> ScoreRequest {
@@ -213,14 +279,13 @@ fn score_request(mut parts: Parts, body: Bytes) -> ScoreRequest {
 
 /// A script's answer as the caller sees it. Its 500 becomes 502, as in the original,
 /// so that 500 is always a fault of the server itself.
-fn reply_of(scored: Scored) -> Result<Reply, Problem> {
-    let from = scored.reply;
+fn reply_of(from: RelayReply, retried: bool) -> Result<Reply, Problem> {
     let status = match from.status {
         StatusCode::INTERNAL_SERVER_ERROR => StatusCode::BAD_GATEWAY,
         status if status.is_informational() => return Err(Problem::no_answer_status(status)),
         status => status,
     };
-    let mut reply = Response::new(Full::new(from.body));
+    let mut reply = Response::new(ReplyBody::from(from.body));
     *reply.status_mut() = status;
     *reply.headers_mut() = headers::from_script(from.headers);
     let headers = reply.headers_mut();
@@ -228,7 +293,7 @@ fn reply_of(scored: Scored) -> Result<Reply, Problem> {
     if let Some(time) = from.run_time {
         headers::add_execution_time(headers, time);
     }
-    if scored.retried {
+    if retried {
         headers::add_retried(headers);
     }
     Ok(reply)
@@ -255,7 +320,7 @@ fn json(document: Bytes) -> Reply {
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -382,6 +382,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// These bytes come next.
+    pub(crate) async fn expect(&mut self, bytes: &str) {
+        while self.read.len() < bytes.len() {
+            assert!(self.more().await, "closed before {bytes:?}");
+        }
+        let came: Vec<u8> = self.read.drain(..bytes.len()).collect();
+        assert_eq!(String::from_utf8_lossy(&came), bytes);
+    }
+
     /// True when the other side closes without a further word.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.more().await

@@ -16,11 +16,14 @@ use crate::testing::{
 
 const SHORT: Duration = Duration::from_millis(50);
 
+mod corners;
 mod errors;
+mod flow;
 mod http2;
 mod idle;
 mod limits;
 mod lives;
+mod relays;
 mod tls;
 
 fn with_origins(origins: &str) -> lusk_router::RouteInfo {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{
     client::conn::http2::{SendRequest, handshake},
     rt::Executor,
@@ -41,7 +41,7 @@ where
 }
 
 impl Connection {
-    async fn to(node: &Node) -> Self {
+    pub(super) async fn to(node: &Node) -> Self {
         Self::over(TcpStream::connect(node.address).await.expect("connected")).await
     }
 
