@@ -13,6 +13,8 @@ use tokio::{task::JoinHandle, time::sleep};
 use super::*;
 use crate::pool::MAX_QUEUED;
 
+mod relays;
+
 const TIMEOUT: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_millis(500);
 
