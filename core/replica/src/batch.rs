@@ -2,9 +2,9 @@
 //!
 //! Calls of all replicas and slots of a revision meet in its [`Batcher`]. The
 //! rules are `lusk_domain::OpenBatch`; here is what waits, computes and answers.
-//! Each batch has one task, its driver, which closes it in time and runs it; a
-//! caller that goes away takes its call out while the batch is open and disturbs
-//! nobody after that.
+//! The caller that opens a batch leads it: it closes the batch in time and runs it.
+//! A caller that goes away takes its call out while the batch is open and disturbs
+//! nobody after that; if it leads, a task takes over.
 //!
 //! Joining must not be felt but in speed. So the first batches are computed call
 //! by call too and compared, and a batch that fails is computed call by call; a
@@ -19,12 +19,14 @@ mod rows;
 
 use std::{
     any::Any,
+    future::Future,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -34,6 +36,7 @@ use lusk_contract::{
 };
 use lusk_domain::{Batch, BatchSettings, Closed, OpenBatch, ServiceName};
 use tokio::{
+    runtime::Handle,
     sync::oneshot,
     task::yield_now,
     time::{Instant, sleep_until},
@@ -190,10 +193,14 @@ impl Batcher {
             _held: Box::new(held),
             reply,
         };
+        let (ticket, lead) = self.join(session, shape, call);
         let mut place = Place {
             batcher: self,
-            ticket: Some(self.join(session, shape, call)),
+            ticket: Some(ticket),
         };
+        if let Some(lead) = lead {
+            lead.await;
+        }
         let answered = answer.await;
         place.ticket = None;
         match answered {
@@ -202,12 +209,19 @@ impl Batcher {
         }
     }
 
-    /// Puts a call into a batch; the ticket takes it out again.
-    fn join(self: &Arc<Self>, session: &Arc<TimedSession>, shape: RowShape, call: Call) -> u64 {
+    /// Puts a call into a batch; the ticket takes it out again. Who opens a batch
+    /// leads it.
+    fn join(
+        self: &Arc<Self>,
+        session: &Arc<TimedSession>,
+        shape: RowShape,
+        call: Call,
+    ) -> (u64, Option<Lead>) {
         let now = self.now();
         let mut open = self.lock();
         let joined = open.queue.join(now, shape, call.rows, call);
         let closed: usize = joined.closed.iter().map(|batch| batch.calls.len()).sum();
+        let mut leads = Vec::new();
         for batch in joined.closed {
             let unsent = match open.driver.take() {
                 Some(driver) => driver.send(batch).err(),
@@ -215,7 +229,7 @@ impl Batcher {
             };
             if let Some(batch) = unsent {
                 let (batcher, session) = (Arc::clone(self), Arc::clone(session));
-                tokio::spawn(async move { batcher.run(&session, batch).await });
+                leads.push(Lead::of(async move { batcher.run(&session, batch).await }));
             }
         }
         if joined.opened {
@@ -226,10 +240,13 @@ impl Batcher {
                 batcher: Arc::clone(self),
                 number: open.number,
             };
-            tokio::spawn(driver.drive(Arc::clone(session), receiver));
+            leads.push(Lead::of(driver.drive(Arc::clone(session), receiver)));
         }
         self.crowd.wait(1, closed);
-        joined.ticket
+        drop(open);
+        // The newest is the caller's own; one that lost its driver before goes by
+        // itself, as every lead does that is dropped.
+        (joined.ticket, leads.pop())
     }
 
     /// Closes batch `number` if it is time.
@@ -404,6 +421,39 @@ impl Drop for Place<'_> {
         drop(open);
         drop(call);
         self.batcher.tally.gone();
+    }
+}
+
+/// The work on a batch, done by the caller that opened it: a task of its own would
+/// cost more than a small computation. If that caller goes away, it becomes one.
+struct Lead(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Lead {
+    fn of(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(work)))
+    }
+}
+
+impl Future for Lead {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        let ended = work.as_mut().poll(context);
+        if ended.is_ready() {
+            self.0 = None;
+        }
+        ended
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
     }
 }
 
