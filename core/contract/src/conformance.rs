@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod blobs;
+pub mod endpoints;
 pub mod environments;
 pub mod logs;
 pub mod records;

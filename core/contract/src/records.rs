@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use lusk_domain::{
-    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelError, ModelId,
-    ModelName, Operation, RegisteredEnvironment, ServiceName, ServiceRecord,
+    Digest, EndpointRecord, Environment, EnvironmentName, Model, ModelChange, ModelDraft,
+    ModelError, ModelId, ModelName, Operation, RegisteredEnvironment, ServiceName, ServiceRecord,
+    VersionName,
 };
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
@@ -120,12 +121,45 @@ pub trait Records: Send + Sync + fmt::Debug {
     /// One service.
     async fn service(&self, name: &ServiceName) -> Result<Option<ServiceRecord>, RecordError>;
 
-    /// Services by name.
+    /// Services by name, versions of endpoints among them.
     async fn services(&self) -> Result<Vec<ServiceRecord>, RecordError>;
 
     /// Deletes a service's record, writes the operation that did it, and drops
     /// the snapshots that only it named.
     async fn delete_service(
+        &self,
+        name: &ServiceName,
+        operation: &Operation,
+    ) -> Result<(), RecordError>;
+
+    /// Writes an endpoint's record, that of one of its versions if it is given, and
+    /// the operation that changed them, in one step. Checks the version's models as
+    /// [`Records::put_service`] does.
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        version: Option<&ServiceRecord>,
+        operation: &Operation,
+    ) -> Result<(), RecordError>;
+
+    /// One endpoint.
+    async fn endpoint(&self, name: &ServiceName) -> Result<Option<EndpointRecord>, RecordError>;
+
+    /// Endpoints by name.
+    async fn endpoints(&self) -> Result<Vec<EndpointRecord>, RecordError>;
+
+    /// Deletes a version of an endpoint, writes the record of the endpoint as it goes
+    /// on without it, and the operation that did it, in one step.
+    async fn delete_version(
+        &self,
+        record: &EndpointRecord,
+        version: &VersionName,
+        operation: &Operation,
+    ) -> Result<(), RecordError>;
+
+    /// Deletes an endpoint with all its versions, and writes the operation that did
+    /// it, in one step.
+    async fn delete_endpoint(
         &self,
         name: &ServiceName,
         operation: &Operation,

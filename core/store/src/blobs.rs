@@ -14,12 +14,13 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lusk_contract::{BlobError, BlobSink, Blobs, StoredBlob};
 use lusk_domain::Digest;
 use sha2::{Digest as _, Sha256};
@@ -37,8 +38,8 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
 
-/// How long a blob counts as wanted.
-const WANTED_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How long a blob counts as wanted, whatever the time of day is set to meanwhile.
+const WANTED_FOR: Duration = Duration::from_hours(1);
 
 /// Wanted blobs remembered before old ones are looked for and forgotten.
 const MANY_WANTED: usize = 4_096;
@@ -51,7 +52,7 @@ pub(crate) struct BlobFolder {
     space: Space,
     /// When each blob was last stored or asked about, until a record names it.
     /// Held while a blob appears or goes, so that the two cannot cross.
-    wanted: Mutex<HashMap<Digest, Timestamp>>,
+    wanted: Mutex<HashMap<Digest, Instant>>,
 }
 
 impl BlobFolder {
@@ -72,7 +73,7 @@ impl BlobFolder {
     }
 
     // The map is whole between two statements; a panic elsewhere cannot tear it.
-    fn wanted(&self) -> MutexGuard<'_, HashMap<Digest, Timestamp>> {
+    fn wanted(&self) -> MutexGuard<'_, HashMap<Digest, Instant>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -223,19 +224,17 @@ impl BlobFolder {
     }
 }
 
-fn want(wanted: &mut HashMap<Digest, Timestamp>, digest: Digest) {
-    let now = Timestamp::now();
+fn want(wanted: &mut HashMap<Digest, Instant>, digest: Digest) {
     if wanted.len() >= MANY_WANTED {
-        wanted.retain(|_, since| now.duration_since(*since) < WANTED_FOR);
+        wanted.retain(|_, since| since.elapsed() < WANTED_FOR);
     }
-    wanted.insert(digest, now);
+    wanted.insert(digest, Instant::now());
 }
 
-fn is_wanted(wanted: &HashMap<Digest, Timestamp>, digest: Digest) -> bool {
-    let now = Timestamp::now();
+fn is_wanted(wanted: &HashMap<Digest, Instant>, digest: Digest) -> bool {
     wanted
         .get(&digest)
-        .is_some_and(|since| now.duration_since(*since) < WANTED_FOR)
+        .is_some_and(|since| since.elapsed() < WANTED_FOR)
 }
 
 fn failed(error: &io::Error) -> BlobError {

@@ -9,6 +9,7 @@
 
 mod blobs;
 mod db;
+mod endpoints;
 mod environments;
 mod error;
 mod files;

@@ -69,6 +69,16 @@ pub(crate) fn list(table: &Table) -> Result<Vec<ServiceRecord>, RecordError> {
     table.list(SERVICES)
 }
 
+/// Names of an endpoint's versions.
+pub(crate) fn list_versions(
+    table: &Table,
+    endpoint: &ServiceName,
+) -> Result<Vec<ServiceName>, RecordError> {
+    let prefix = [SERVICES, endpoint.as_str().as_bytes(), b"/"].concat();
+    let records: Vec<ServiceRecord> = table.list(&prefix)?;
+    Ok(records.into_iter().map(|record| record.spec.name).collect())
+}
+
 /// Removes a record; returns the snapshots it named.
 pub(crate) fn delete(
     table: &Table,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lusk_contract::{ModelFilter, RecordError, Records};
 use lusk_domain::{
-    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId, Operation,
-    RegisteredEnvironment, ServiceName, ServiceRecord,
+    Digest, EndpointRecord, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId,
+    Operation, RegisteredEnvironment, ServiceName, ServiceRecord, VersionName,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
     StoreError,
     blobs::{BlobFolder, LocalBlobs},
     db::{Change, Db, Purpose, Table},
-    environments,
+    endpoints, environments,
     files::private_folder,
     models, operations, services,
 };
@@ -313,6 +313,79 @@ impl Records for Store {
             let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
                 operations::put(table, change, &operation)?;
                 services::delete(table, change, &name)
+            })?;
+            inner.drop_unnamed(unnamed);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        version: Option<&ServiceRecord>,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let (record, version) = (record.clone(), version.cloned());
+        let operation = operation.clone();
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Grow, |table, change| {
+                operations::put(table, change, &operation)?;
+                endpoints::put(change, &record)?;
+                match &version {
+                    Some(version) => services::put(table, change, &inner.blobs, version),
+                    None => Ok(Vec::new()),
+                }
+            })?;
+            for digest in version.iter().flat_map(services::snapshots) {
+                inner.blobs.delivered(digest);
+            }
+            inner.drop_unnamed(unnamed);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn endpoint(&self, name: &ServiceName) -> Result<Option<EndpointRecord>, RecordError> {
+        let name = name.clone();
+        self.on_disk(move |inner| inner.db.read(|table| endpoints::get(table, &name)))
+            .await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointRecord>, RecordError> {
+        self.on_disk(|inner| inner.db.read(endpoints::list)).await
+    }
+
+    async fn delete_version(
+        &self,
+        record: &EndpointRecord,
+        version: &VersionName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let (record, operation) = (record.clone(), operation.clone());
+        let name = ServiceName::of_version(&record.name, version);
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
+                operations::put(table, change, &operation)?;
+                endpoints::put(change, &record)?;
+                services::delete(table, change, &name)
+            })?;
+            inner.drop_unnamed(unnamed);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_endpoint(
+        &self,
+        name: &ServiceName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let (name, operation) = (name.clone(), operation.clone());
+        self.on_disk(move |inner| {
+            let unnamed = inner.db.write(Purpose::Shrink, |table, change| {
+                operations::put(table, change, &operation)?;
+                endpoints::delete(table, change, &name)
             })?;
             inner.drop_unnamed(unnamed);
             Ok(())

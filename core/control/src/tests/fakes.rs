@@ -22,8 +22,9 @@ use lusk_contract::{
     ScriptSchema, ServiceLog, ServiceLogs, StartError, StartErrorKind,
 };
 use lusk_domain::{
-    Digest, Environment, EnvironmentName, FailureDetail, Model, ModelChange, ModelDraft, ModelId,
-    ModelVersion, Operation, RegisteredEnvironment, ServiceName, ServiceRecord, Step, StepOutcome,
+    Digest, EndpointRecord, Environment, EnvironmentName, FailureDetail, Model, ModelChange,
+    ModelDraft, ModelId, ModelVersion, Operation, RegisteredEnvironment, ServiceName,
+    ServiceRecord, Step, StepOutcome, VersionName,
 };
 use lusk_router::Route;
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ use crate::{LocalDoor, LocalDoors};
 pub(super) struct FakeRecords {
     models: Mutex<BTreeMap<ModelId, Model>>,
     pub(super) services: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
+    endpoints: Mutex<BTreeMap<ServiceName, EndpointRecord>>,
     pub(super) operations: Mutex<HashMap<Uuid, Operation>>,
     environments: Mutex<Vec<RegisteredEnvironment>>,
     /// Every write fails while set.
@@ -49,6 +51,7 @@ impl FakeRecords {
             services: Mutex::new(self.services.lock().unwrap().clone()),
             operations: Mutex::new(self.operations.lock().unwrap().clone()),
             environments: Mutex::new(self.environments.lock().unwrap().clone()),
+            endpoints: Mutex::new(self.endpoints.lock().unwrap().clone()),
             full: AtomicBool::new(false),
         }
     }
@@ -180,6 +183,57 @@ impl Records for FakeRecords {
     ) -> Result<(), RecordError> {
         self.room()?;
         self.services.lock().unwrap().remove(name);
+        self.put_operation(operation).await
+    }
+
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        version: Option<&ServiceRecord>,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        self.room()?;
+        let name = record.name.clone();
+        self.endpoints.lock().unwrap().insert(name, record.clone());
+        match version {
+            Some(version) => self.put_service(version, operation).await,
+            None => self.put_operation(operation).await,
+        }
+    }
+
+    async fn endpoint(&self, name: &ServiceName) -> Result<Option<EndpointRecord>, RecordError> {
+        Ok(self.endpoints.lock().unwrap().get(name).cloned())
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointRecord>, RecordError> {
+        Ok(self.endpoints.lock().unwrap().values().cloned().collect())
+    }
+
+    async fn delete_version(
+        &self,
+        record: &EndpointRecord,
+        version: &VersionName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        self.put_endpoint(record, None, operation).await?;
+        let name = ServiceName::of_version(&record.name, version);
+        self.delete_service(&name, operation).await
+    }
+
+    async fn delete_endpoint(
+        &self,
+        name: &ServiceName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        self.room()?;
+        self.endpoints.lock().unwrap().remove(name);
+        let is_of = |service: &ServiceName| {
+            service.version().is_some() && service.endpoint() == name.as_str()
+        };
+        self.services
+            .lock()
+            .unwrap()
+            .retain(|service, _| !is_of(service));
         self.put_operation(operation).await
     }
 

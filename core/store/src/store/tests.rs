@@ -23,6 +23,7 @@ async fn keeps_the_promises_of_records() {
     let store = open(&folder);
     conformance::records::suite(&store, &store.blobs()).await;
     conformance::environments::suite(&store).await;
+    conformance::endpoints::suite(&store).await;
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ use lusk_contract::{
 };
 use lusk_control::{LocalDoor, LocalDoors};
 use lusk_domain::{
-    Digest, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId, ModelVersion,
-    Operation, RegisteredEnvironment, ServiceName, ServiceRecord,
+    Digest, EndpointRecord, Environment, EnvironmentName, Model, ModelChange, ModelDraft, ModelId,
+    ModelVersion, Operation, RegisteredEnvironment, ServiceName, ServiceRecord, VersionName,
 };
 use lusk_router::Route;
 use serde_json::json;
@@ -33,6 +33,7 @@ use uuid::Uuid;
 pub(super) struct MemoryRecords {
     models: Mutex<BTreeMap<ModelId, Model>>,
     services: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
+    endpoints: Mutex<BTreeMap<ServiceName, EndpointRecord>>,
     operations: Mutex<BTreeMap<Uuid, Operation>>,
     environments: Mutex<Vec<RegisteredEnvironment>>,
 }
@@ -170,6 +171,55 @@ impl Records for MemoryRecords {
         self.services.lock().unwrap().remove(name);
         self.keep(operation);
         Ok(())
+    }
+
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        version: Option<&ServiceRecord>,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        let name = record.name.clone();
+        self.endpoints.lock().unwrap().insert(name, record.clone());
+        match version {
+            Some(version) => self.put_service(version, operation).await,
+            None => self.put_operation(operation).await,
+        }
+    }
+
+    async fn endpoint(&self, name: &ServiceName) -> Result<Option<EndpointRecord>, RecordError> {
+        Ok(self.endpoints.lock().unwrap().get(name).cloned())
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointRecord>, RecordError> {
+        Ok(self.endpoints.lock().unwrap().values().cloned().collect())
+    }
+
+    async fn delete_version(
+        &self,
+        record: &EndpointRecord,
+        version: &VersionName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        self.put_endpoint(record, None, operation).await?;
+        let name = ServiceName::of_version(&record.name, version);
+        self.delete_service(&name, operation).await
+    }
+
+    async fn delete_endpoint(
+        &self,
+        name: &ServiceName,
+        operation: &Operation,
+    ) -> Result<(), RecordError> {
+        self.endpoints.lock().unwrap().remove(name);
+        let is_of = |service: &ServiceName| {
+            service.version().is_some() && service.endpoint() == name.as_str()
+        };
+        self.services
+            .lock()
+            .unwrap()
+            .retain(|service, _| !is_of(service));
+        self.put_operation(operation).await
     }
 
     async fn put_operation(&self, operation: &Operation) -> Result<(), RecordError> {
