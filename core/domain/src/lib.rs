@@ -7,6 +7,7 @@
 
 mod batching;
 mod digest;
+mod endpoint;
 mod environment;
 mod failure;
 mod image;
@@ -28,6 +29,7 @@ mod violation;
 
 pub use batching::{Batch, BatchSettings, BatchSettingsError, Closed, Joined, OpenBatch};
 pub use digest::{Digest, DigestError};
+pub use endpoint::{EndpointRecord, Mirror, MirrorError, Sticky, StickyError};
 pub use environment::{
     CondaDependency, CondaSpec, Docker, DockerPlatform, Environment, EnvironmentRef, PythonSection,
     RegisteredEnvironment, RegistryCredentials, SparkPackage, SparkSection,
