@@ -15,5 +15,6 @@ mod cycles;
 mod faults;
 mod idle;
 mod killed;
+mod leaving;
 mod overload;
 mod slow;
