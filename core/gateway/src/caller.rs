@@ -15,7 +15,10 @@ use std::{
 use http::Version;
 use rustix::net::{Shutdown, shutdown};
 use tokio::{
-    net::{TcpStream, tcp::OwnedWriteHalf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     time::timeout,
 };
 
@@ -52,13 +55,13 @@ impl Caller {
     /// Of a connection that was just accepted, and its stream.
     pub(crate) fn split(stream: TcpStream) -> (Arc<Self>, Wire) {
         let (read, write) = stream.into_split();
-        let caller = Arc::new(Self::of(write));
-        (Arc::clone(&caller), Wire::new(read, caller))
+        Self::of(read, write)
     }
 
-    fn of(stream: OwnedWriteHalf) -> Self {
-        Self {
-            stream,
+    /// Of the halves of a connection.
+    pub(crate) fn of(read: OwnedReadHalf, write: OwnedWriteHalf) -> (Arc<Self>, Wire) {
+        let caller = Arc::new(Self {
+            stream: write,
             calls: AtomicU32::new(0),
             answering: AtomicU32::new(0),
             sending: AtomicU32::new(0),
@@ -67,7 +70,13 @@ impl Caller {
             is_flushed: AtomicBool::new(true),
             written: AtomicU64::new(0),
             read: AtomicU64::new(0),
-        }
+        });
+        (Arc::clone(&caller), Wire::new(read, caller))
+    }
+
+    /// The writing half again.
+    pub(crate) fn into_stream(self) -> OwnedWriteHalf {
+        self.stream
     }
 
     /// The connection itself, to be waited for.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::sealed::turn_away;
 use self::{
-    line::Line,
+    line::{Line, Wire},
     talk::answer,
     watch::{Look, Watch},
 };
@@ -36,6 +36,7 @@ use crate::{
     books::{Books, Refusal},
     caller::{Caller, Voice},
     listener::{Answer, ListenerOptions, MAX_READ_BUFFER},
+    shards::Moves,
     stall::StallGuard,
 };
 
@@ -54,13 +55,30 @@ pub(crate) struct Settings<A> {
     pub(crate) books: Arc<Books>,
     /// This connection's own: no lock is shared with the others.
     pub(crate) shutdown: CancellationToken,
+    /// Says whether it is to be served elsewhere; none where it stays.
+    pub(crate) moves: Option<Arc<Moves>>,
 }
 
-/// Serves it to its end.
-pub(crate) async fn serve<A: Answer>(stream: TcpStream, settings: Settings<A>) {
+/// Serves it to its end, or until it is to be served elsewhere; then it comes back with
+/// the bytes that were read ahead. So does one that came from elsewhere.
+pub(crate) async fn serve<A: Answer>(
+    stream: TcpStream,
+    ahead: Option<Bytes>,
+    mut settings: Settings<A>,
+) -> Option<(TcpStream, Bytes)> {
     let (caller, wire) = Caller::split(stream);
-    if let Some(tls) = &settings.options.tls {
-        return settings.sealed(&caller, wire, tls).await;
+    if let Some(tls) = settings.options.tls.clone() {
+        // What it has agreed upon with its caller cannot move.
+        settings.moves = None;
+        settings.sealed(&caller, wire, &tls).await;
+        return None;
+    }
+    if let Some(ahead) = ahead {
+        let is_over = ahead.is_empty() && !settings.rest(&caller).await;
+        return match is_over {
+            true => None,
+            false => settings.open(caller, wire, ahead).await,
+        };
     }
     match settings.greeting(&caller).await {
         Greeting::Nothing => {}
@@ -74,8 +92,9 @@ pub(crate) async fn serve<A: Answer>(stream: TcpStream, settings: Settings<A>) {
             let preface = Bytes::from_static(PREFACE);
             Box::pin(settings.http2(&caller, wire, preface)).await;
         }
-        Greeting::Http1(first) => settings.http1(&caller, &*caller, wire, first).await,
+        Greeting::Http1(first) => return settings.open(caller, wire, first).await,
     }
+    None
 }
 
 /// How a connection begins.
@@ -99,6 +118,8 @@ enum Stretch<S> {
     Told,
     /// Nothing has happened for a while; these bytes were read ahead.
     Idle(S, Bytes),
+    /// It is to be served elsewhere; these bytes were read ahead.
+    Moves(S, Bytes),
 }
 
 impl<A: Answer> Settings<A> {
@@ -143,29 +164,66 @@ impl<A: Answer> Settings<A> {
         }
     }
 
-    /// Requests of HTTP/1 and the rests between them, to the end.
+    /// Requests of HTTP/1 in the open.
+    async fn open(
+        &self,
+        mut caller: Arc<Caller>,
+        mut wire: Wire,
+        mut first: Bytes,
+    ) -> Option<(TcpStream, Bytes)> {
+        loop {
+            (wire, first) = self.http1(&caller, &*caller, wire, first).await?;
+            (caller, wire) = match wire.reunite(caller) {
+                Ok(stream) => return Some((stream, first)),
+                // Somebody still looks at it.
+                Err(parts) => parts,
+            };
+        }
+    }
+
+    /// Waits for the next request of an idle connection; false when none came in time.
+    async fn rest(&self, caller: &Caller) -> bool {
+        let _parked = self.books.park();
+        self.wait(caller, self.options.idle_timeout).await
+    }
+
+    /// Whether it is to be served elsewhere. Who gets a yes must go.
+    fn is_to_move(&self) -> bool {
+        let moves = self.moves.as_ref();
+        moves.is_some_and(|moves| !self.shutdown.is_cancelled() && moves.claim())
+    }
+
+    /// Requests of HTTP/1 and the rests between them, to the end, or until it is to be
+    /// served elsewhere; these bytes were read ahead.
     async fn http1<S: Stream>(
         &self,
         caller: &Arc<Caller>,
         voice: &(impl Voice + Sync),
         mut stream: S,
         mut first: Bytes,
-    ) {
+    ) -> Option<(S, Bytes)> {
         loop {
             let stretch = Box::pin(self.stretch(caller, voice, stream, first)).await;
             (stream, first) = match stretch {
-                Stretch::Over => return,
-                Stretch::Refused(refusal) => return self.dismiss(caller, voice, refusal).await,
-                Stretch::Told => return caller.dismiss_by(voice, &[]).await,
+                Stretch::Over => return None,
+                Stretch::Refused(refusal) => {
+                    self.dismiss(caller, voice, refusal).await;
+                    return None;
+                }
+                Stretch::Told => {
+                    caller.dismiss_by(voice, &[]).await;
+                    return None;
+                }
+                Stretch::Moves(stream, ahead) => return Some((stream, ahead)),
                 // No bytes may still be the end of a large buffer, and keep all of it.
                 Stretch::Idle(stream, none) if none.is_empty() => (stream, Bytes::new()),
                 Stretch::Idle(stream, ahead) => (stream, ahead),
             };
-            if first.is_empty() {
-                let _parked = self.books.park();
-                if !self.wait(caller, self.options.idle_timeout).await {
-                    return;
-                }
+            if first.is_empty() && !self.rest(caller).await {
+                return None;
+            }
+            if self.is_to_move() {
+                return Some((stream, first));
             }
         }
     }
@@ -195,6 +253,7 @@ impl<A: Answer> Settings<A> {
         let mut gone = pin!(caller.gone(voice));
         let mut watch = Watch::new(caller, &self.options, Instant::now());
         let mut look = pin!(sleep_until(watch.first_look()));
+        let begun = caller.calls();
         let mut is_closing = false;
         let ended = loop {
             tokio::select! {
@@ -206,6 +265,15 @@ impl<A: Answer> Settings<A> {
                     true => gone.as_mut().poll(context),
                     false => Poll::Pending,
                 }) => return Stretch::Over,
+                // Only after an answer, as a rest; asked whenever something has happened.
+                () = poll_fn(|_| match caller.calls() != begun && caller.is_quiet() && self.is_to_move() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }), if !is_closing => {
+                    let parts = connection.into_parts();
+                    let line = parts.io.into_inner().into_inner();
+                    return Stretch::Moves(line.into_stream(), parts.read_buf);
+                }
                 () = self.shutdown.cancelled(), if !is_closing => {
                     is_closing = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -277,11 +345,13 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let served = tokio::spawn(serve(
             stream,
+            None,
             Settings {
                 door: Arc::new(Resting),
                 options: Arc::new(ListenerOptions::default()),
                 books: Arc::new(Books::default()),
                 shutdown: CancellationToken::new(),
+                moves: None,
             },
         ));
         let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

@@ -19,6 +19,7 @@ use crate::{
     books::{Books, Place, Refusal},
     caller::Caller,
     connection,
+    shards::{Moved, Moves},
     tls::Tls,
 };
 
@@ -152,6 +153,8 @@ pub(crate) struct Entrance<A> {
     connections: JoinSet<()>,
     /// What is left of them when the door closes is cut off.
     dismissals: JoinSet<()>,
+    /// Whom callers may move to.
+    moves: Option<Arc<Moves>>,
 }
 
 impl<A: Answer> Entrance<A> {
@@ -169,6 +172,29 @@ impl<A: Answer> Entrance<A> {
             shutdown,
             connections: JoinSet::new(),
             dismissals: JoinSet::new(),
+            moves: None,
+        }
+    }
+
+    /// Lets callers move to other entrances of the door.
+    pub(crate) fn set_moves(&mut self, moves: Arc<Moves>) {
+        self.moves = Some(moves);
+    }
+
+    /// Callers who are in.
+    pub(crate) fn callers(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Lets one in who comes from another entrance.
+    pub(crate) fn take(&mut self, moved: Moved) {
+        match TcpStream::from_std(moved.stream) {
+            Ok(stream) => {
+                let settings = self.settings();
+                let served = serve(stream, Some(moved.ahead), settings, moved.place);
+                self.connections.spawn(served);
+            }
+            Err(error) => tracing::warn!(%error, "a caller who moved is lost"),
         }
     }
 
@@ -189,7 +215,11 @@ impl<A: Answer> Entrance<A> {
         match self.books.enter(self.options.max_connections) {
             Some(place) => {
                 let settings = self.settings();
-                self.connections.spawn(serve(stream, settings, place));
+                // Small answers must not wait for the acknowledgement of the one before.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                self.connections.spawn(serve(stream, None, settings, place));
             }
             None => self.dismiss(stream, peer),
         }
@@ -201,6 +231,7 @@ impl<A: Answer> Entrance<A> {
             options: Arc::clone(&self.options),
             books: Arc::clone(&self.books),
             shutdown: self.shutdown.child_token(),
+            moves: self.moves.clone(),
         }
     }
 
@@ -211,7 +242,8 @@ impl<A: Answer> Entrance<A> {
         }
         if let Some(words) = self.door.refuse(Refusal::ConnectionsFull) {
             let tls = self.options.tls.clone();
-            self.dismissals.spawn(connection::turn_away(stream, tls, words));
+            self.dismissals
+                .spawn(connection::turn_away(stream, tls, words));
         }
     }
 
@@ -256,13 +288,17 @@ pub(crate) async fn accept<A: Answer>(
     }
 }
 
-async fn serve<A: Answer>(stream: TcpStream, settings: connection::Settings<A>, place: Place) {
-    // Small answers must not wait for the acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
+async fn serve<A: Answer>(
+    stream: TcpStream,
+    ahead: Option<Bytes>,
+    settings: connection::Settings<A>,
+    place: Place,
+) {
+    let moves = settings.moves.clone();
+    let moved = connection::serve(stream, ahead, settings).await;
+    if let (Some((stream, ahead)), Some(moves)) = (moved, moves) {
+        moves.send(stream, ahead, place);
     }
-    connection::serve(stream, settings).await;
-    drop(place);
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod bind;
 mod board;
 mod crew;
 mod meter;
+mod moving;
 mod scaling;
 mod seat;
 mod shard;
@@ -31,6 +32,7 @@ pub use bind::bind_shared;
 pub(crate) use board::Board;
 #[cfg(test)]
 pub(crate) use meter::Meter;
+pub(crate) use moving::{Moved, Moves};
 pub(crate) use seat::Timing;
 
 use self::{crew::Crew, scaling::Scaling};

@@ -13,7 +13,10 @@ use http::StatusCode;
 use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::tcp::OwnedReadHalf,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, ReuniteError},
+    },
 };
 
 use crate::{
@@ -33,6 +36,18 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(read: OwnedReadHalf, caller: Arc<Caller>) -> Self {
         Self { read, caller }
+    }
+
+    /// The connection as it was accepted, unless somebody else still holds the caller.
+    pub(crate) fn reunite(self, caller: Arc<Caller>) -> Result<TcpStream, (Arc<Caller>, Self)> {
+        let Self { read, caller: own } = self;
+        drop(own);
+        match Arc::try_unwrap(caller).map(Caller::into_stream) {
+            Ok(write) => read
+                .reunite(write)
+                .map_err(|ReuniteError(read, write)| Caller::of(read, write)),
+            Err(caller) => Err((Arc::clone(&caller), Self::new(read, caller))),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     board::Board,
+    moving::balance,
     shard::{Listener, Shard, Start},
 };
 use crate::{
@@ -86,6 +87,7 @@ impl<A: Answer> Crew<A> {
             shard.meter().set_runs(number < running);
         }
         self.deal().await;
+        self.balance();
         Ok(())
     }
 
@@ -120,6 +122,20 @@ impl<A: Answer> Crew<A> {
         }
     }
 
+    /// Has shards with too many callers give some to those with too few.
+    pub(crate) fn balance(&self) {
+        let meters = self.shards.iter().map(Shard::meter);
+        let callers: Vec<_> = meters.map(|meter| meter.callers()).collect();
+        let moves = balance(&callers, self.running);
+        for (number, shard) in self.shards.iter().enumerate() {
+            let own = moves.iter().filter(|(from, ..)| *from == number);
+            let takers: Vec<_> = own
+                .map(|(_, to, count)| (&self.shards[*to], *count))
+                .collect();
+            shard.give(&takers);
+        }
+    }
+
     /// Listeners for this shard.
     fn fair_share(&self, number: usize) -> usize {
         if number >= self.running {
@@ -134,6 +150,13 @@ impl<A: Answer> Crew<A> {
     pub(crate) fn counts(&self) -> Vec<u64> {
         let shards = self.shards.iter();
         shards.map(|shard| shard.meter().times().count()).collect()
+    }
+
+    /// Callers of each shard.
+    #[cfg(test)]
+    pub(crate) fn callers(&self) -> Vec<usize> {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.meter().callers()).collect()
     }
 
     /// Waits until all shards, which were told to close, have served their callers.

@@ -6,7 +6,7 @@
 use std::{
     array,
     ops::Add,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct Meter {
     cpu: AtomicU64,
     /// Whether it accepts connections.
     runs: AtomicBool,
+    /// Its connections.
+    callers: AtomicUsize,
 }
 
 impl Default for Meter {
@@ -57,6 +59,7 @@ impl Default for Meter {
             wait: AtomicU64::new(0),
             cpu: AtomicU64::new(0),
             runs: AtomicBool::new(false),
+            callers: AtomicUsize::new(0),
         }
     }
 }
@@ -89,6 +92,15 @@ impl Meter {
 
     pub(crate) fn set_runs(&self, runs: bool) {
         self.runs.store(runs, Relaxed);
+    }
+
+    /// Its connections.
+    pub(crate) fn callers(&self) -> usize {
+        self.callers.load(Relaxed)
+    }
+
+    pub(crate) fn set_callers(&self, callers: usize) {
+        self.callers.store(callers, Relaxed);
     }
 
     pub(crate) fn times(&self) -> Times {

@@ -40,6 +40,8 @@ impl Scaling {
             let load = self.look(crew.running());
             let decision = self.scaler.decide(load);
             self.act(decision, crew).await;
+            // Callers come and go as they like.
+            crew.balance();
         }
     }
 

@@ -27,7 +27,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{meter::Meter, seat::Seat};
+use super::{
+    meter::Meter,
+    moving::{Moved, Moves},
+    seat::Seat,
+};
 use crate::listener::{Answer, Entrance};
 
 /// How often a shard looks how long its callers wait for their turn.
@@ -40,11 +44,13 @@ const REST_PERIOD: Duration = Duration::from_secs(1);
 pub(crate) type Listener = std::net::TcpListener;
 
 /// What a shard is told.
-enum Order {
+pub(crate) enum Order {
     /// Accept on this one, too.
     Hold(Listener),
     /// Give one back; none when there is none.
     Release(oneshot::Sender<Option<Listener>>),
+    /// Serve this caller.
+    Take(Moved),
 }
 
 /// A shard, as the one who gives it orders holds it.
@@ -53,6 +59,7 @@ pub(crate) struct Shard {
     /// Listeners that it holds, or will when its orders reach it.
     held: usize,
     orders: mpsc::UnboundedSender<Order>,
+    moves: Arc<Moves>,
     served: Option<oneshot::Receiver<()>>,
 }
 
@@ -76,20 +83,22 @@ impl Shard {
         let meter = Arc::<Meter>::default();
         let (orders, inbox) = mpsc::unbounded_channel();
         let (done, served) = oneshot::channel();
+        let moves = Arc::new(Moves::new(orders.clone()));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let seat = Seat {
             meter: Arc::clone(&meter),
             scripts: start.scripts,
         };
-        let (entrance, end) = (start.entrance, start.end);
+        let (mut entrance, end) = (start.entrance, start.end);
+        entrance.set_moves(Arc::clone(&moves));
         thread::Builder::new()
             .name(format!("lusk-shard-{}", start.number))
             .spawn(move || {
                 let meter = Arc::clone(&seat.meter);
                 seat.take();
                 runtime.block_on(async {
-                    tokio::spawn(watch(meter));
-                    serve(inbox, entrance).await;
+                    tokio::spawn(watch(Arc::clone(&meter)));
+                    serve(inbox, entrance, &meter).await;
                     let _ = done.send(());
                     end.cancelled().await;
                 });
@@ -100,6 +109,7 @@ impl Shard {
             meter,
             held: 0,
             orders,
+            moves,
             served: Some(served),
         })
     }
@@ -133,6 +143,14 @@ impl Shard {
         released
     }
 
+    /// Has it give callers to these shards, so many each, as they end their requests;
+    /// what it was told before is void.
+    pub(crate) fn give(&self, takers: &[(&Self, usize)]) {
+        let takers = takers.iter();
+        let takers = takers.map(|(shard, count)| (shard.orders.clone(), *count));
+        self.moves.set(takers.collect());
+    }
+
     /// Waits until it was told to close and has served its callers.
     pub(crate) async fn served(&mut self) {
         if let Some(served) = self.served.take() {
@@ -142,15 +160,24 @@ impl Shard {
 }
 
 /// Lets callers in until the entrance closes, then waits for the last of them.
-async fn serve<A: Answer>(mut orders: mpsc::UnboundedReceiver<Order>, mut entrance: Entrance<A>) {
+async fn serve<A: Answer>(
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut entrance: Entrance<A>,
+    meter: &Meter,
+) {
     let mut listeners = Listeners::default();
     let closes = entrance.closes().clone();
     loop {
+        meter.set_callers(entrance.callers());
         let accepted = tokio::select! {
             biased;
             () = closes.cancelled() => break,
             Some(order) = orders.recv() => {
-                listeners.obey(order);
+                match order {
+                    Order::Take(moved) => entrance.take(moved),
+                    Order::Hold(listener) => listeners.hold(listener),
+                    Order::Release(answer) => listeners.release(answer),
+                }
                 continue;
             }
             () = entrance.tidy() => continue,
@@ -171,23 +198,22 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn obey(&mut self, order: Order) {
-        let done = match order {
-            Order::Hold(listener) => TcpListener::from_std(listener).map(|listener| {
-                self.all.push(listener);
-            }),
-            Order::Release(answer) => match self.all.pop().map(TcpListener::into_std) {
-                None => Ok(drop(answer.send(None))),
-                // A listener that nobody waits for comes back.
-                Some(Ok(listener)) => match answer.send(Some(listener)) {
-                    Err(Some(listener)) => return self.obey(Order::Hold(listener)),
-                    Ok(()) | Err(None) => Ok(()),
-                },
-                Some(Err(error)) => Err(error),
-            },
+    fn hold(&mut self, listener: Listener) {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => self.all.push(listener),
+            Err(error) => lost(&error),
+        }
+    }
+
+    fn release(&mut self, answer: oneshot::Sender<Option<Listener>>) {
+        let released = match self.all.pop().map(TcpListener::into_std) {
+            None => None,
+            Some(Ok(listener)) => Some(listener),
+            Some(Err(error)) => return lost(&error),
         };
-        if let Err(error) = done {
-            tracing::error!(%error, "a listener of the scoring door is lost");
+        // A listener that nobody waits for comes back.
+        if let Err(Some(listener)) = answer.send(released) {
+            self.hold(listener);
         }
     }
 
@@ -205,6 +231,10 @@ impl Listeners {
         }
         Poll::Pending
     }
+}
+
+fn lost(error: &io::Error) {
+    tracing::error!(%error, "a listener of the scoring door is lost");
 }
 
 /// Notes how long what is ready waits for its turn, and the CPU that the thread used.

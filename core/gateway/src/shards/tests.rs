@@ -75,16 +75,32 @@ async fn ask(client: &mut Client, number: usize, close: bool) {
     assert_eq!(answer.json()["body"], number.to_string());
 }
 
-/// Callers who ask without a pause until they are told to stop: some on one connection
-/// for all, some on a new one each time.
+/// Asks twice without waiting for the first answer.
+async fn ask_ahead(client: &mut Client, numbers: [usize; 2]) {
+    let both = numbers.map(|number| numbered(number, false)).concat();
+    client.send(both).await;
+    for number in numbers {
+        let answer = client.answer_to("POST").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["body"], number.to_string());
+    }
+}
+
+/// Callers who ask without a pause until they are told to stop: some on a new connection
+/// each time, some on one for all, some of these ahead of the answers.
 fn crowd(address: SocketAddr, stop: &Arc<AtomicBool>, asked: &Arc<AtomicUsize>) -> JoinSet<()> {
     let mut callers = JoinSet::new();
     for caller in 0..12 {
         let (stop, asked) = (Arc::clone(stop), Arc::clone(asked));
-        let renews = caller % 2 == 0;
+        let (renews, asks_ahead) = (caller % 2 == 0, caller % 4 == 1);
         callers.spawn(async move {
             let mut client = Client::connect(address).await;
             while !stop.load(SeqCst) {
+                if asks_ahead {
+                    let number = asked.fetch_add(2, SeqCst);
+                    ask_ahead(&mut client, [number, number + 1]).await;
+                    continue;
+                }
                 let number = asked.fetch_add(1, SeqCst);
                 ask(&mut client, number, renews).await;
                 if renews {
@@ -149,6 +165,31 @@ async fn all_shards_that_run_get_callers() {
         }
     }
     assert_eq!(node.books.shards().running(), 2);
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_stay_are_shared_with_a_new_shard_and_leave_one_that_rests() {
+    let mut node = Node::start(route_that(Behaviour::Echo), 2, ScoringOptions::default()).await;
+    let mut clients = Vec::new();
+    for number in 0..16 {
+        let mut client = Client::connect(node.address).await;
+        ask(&mut client, number, false).await;
+        clients.push(client);
+    }
+    for (running, expected) in [(2, [8, 8]), (1, [16, 0])] {
+        node.crew.set(running).await.unwrap();
+        for number in 0.. {
+            for client in &mut clients {
+                ask(client, number, false).await;
+            }
+            if node.crew.callers() == expected {
+                break;
+            }
+            assert!(number < 1_000, "{:?}", node.crew.callers());
+        }
+    }
+    assert_eq!(node.books.open_connections(), 16);
     node.end().await;
 }
 
