@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lusk_domain::ReplicaUrl;
 
 use super::{Label, ModelsArgs, ScriptArgs, SettingsArgs};
 
@@ -91,6 +92,7 @@ pub(crate) struct ServiceListArgs {
 #[command(after_help = "Examples:
   lusk service update -n digits -m digits:2
   lusk service update -n digits --num-replicas 3
+  lusk service update -n away --remote http://10.0.0.8:5001
   lusk service update -n digits --ic inferenceconfig.json --add-tag stage=prod
   lusk service update -n digits -e sklearn      its newest version; the script stays")]
 pub(crate) struct ServiceUpdateArgs {
@@ -100,6 +102,10 @@ pub(crate) struct ServiceUpdateArgs {
     /// Models.
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    /// Base URL of an outside replica, in place of all there are now (repeatable); for a
+    /// service that was deployed with --remote
+    #[arg(long = "remote", value_name = "URL")]
+    pub(crate) remote: Vec<ReplicaUrl>,
     /// Deployment config: JSON or YAML; its compute type and keys are not read
     #[arg(long, visible_alias = "dc", value_name = "FILE")]
     pub(crate) deploy_config_file: Option<PathBuf>,

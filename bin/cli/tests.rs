@@ -67,6 +67,7 @@ fn the_words_of_az_ml_are_understood() {
         "service run -n s --input-data @f",
         "service update -n s -m m:2 --ic i.json --dc d.json --nr 2 --add-tag a=b --remove-tag c --add-property d=e -d text --is-migration --compute-target x --no-wait",
         "service update -n s -e env --ev 2 --es score.js --rt javascript",
+        "service update -n s --remote http://a --remote http://b --nr 2",
         "service reload -n s --ic i.json",
         "environment scaffold -n e -d dir -t out.json",
         "environment register -d dir -t out.json",

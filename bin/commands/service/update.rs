@@ -83,7 +83,11 @@ fn read(
     for (key, value) in settings(&change.value.settings) {
         replace(&mut patch, &format!("/{key}"), &value);
     }
-    if let Some(urls) = &change.value.remote {
+    let urls = match args.remote.as_slice() {
+        [] => change.value.remote.as_deref(),
+        urls => Some(urls),
+    };
+    if let Some(urls) = urls {
         patch.push(json!({ "op": "replace", "path": "/remoteReplicas", "value": urls }));
     }
     Ok((script.map(|script| script.value), patch))

@@ -131,9 +131,10 @@ impl Control {
             models: &models,
             number: record.revision,
             replicas,
-            // A server of somebody else that is away just now keeps no other from serving.
+            // Servers of somebody else that are away just now keep no other from serving,
+            // and are tried until they answer.
             fewest: match record.spec.runtime() {
-                RuntimeKind::Remote => replicas.min(1),
+                RuntimeKind::Remote => 0,
                 _ => replicas,
             },
             numbers: &numbers,

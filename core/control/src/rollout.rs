@@ -92,17 +92,22 @@ impl Rollout<'_> {
             .start(&revision, &log)
             .await
             .map_err(at(Step::Replicas))?;
-        let Some((_, first)) = replicas.first() else {
-            let message = format!("service `{}` asks for no replica at all", self.spec.name);
-            return Err(at(Step::Replicas)(Failure::new(
-                FailureCode::BadRequest,
-                message,
-            )));
+        let schema = match replicas.first() {
+            Some((_, first)) => first.schema().clone(),
+            // Whoever is away just now is waited for; what it takes is not known yet.
+            None if self.fewest == 0 => unknown_schema(),
+            None => {
+                let message = format!("service `{}` asks for no replica at all", self.spec.name);
+                return Err(at(Step::Replicas)(Failure::new(
+                    FailureCode::BadRequest,
+                    message,
+                )));
+            }
         };
         let there = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
         Ok(Ready {
             missing: self.replicas.saturating_sub(there),
-            schema: first.schema().clone(),
+            schema,
             revision,
             image: image.map(|image| image.record.manifest),
             folder,
@@ -298,7 +303,9 @@ impl Rollout<'_> {
         };
         let message = format!("service `{}`: {what}: {error}", self.spec.name);
         let mut failure = Failure::new(code, message);
-        if code == FailureCode::KubernetesDeploymentFailed {
+        // A server that nobody starts from here does not crash here.
+        let is_ours = error.kind != StartErrorKind::Unreachable;
+        if code == FailureCode::KubernetesDeploymentFailed && is_ours {
             failure = failure.with_detail(
                 "CrashLoopBackOff",
                 format!("{what}; it was not tried again"),
@@ -310,6 +317,16 @@ impl Rollout<'_> {
         let failure = with_log(failure, log);
         keep_in_log(what, error, log);
         failure
+    }
+}
+
+/// Of replicas that nobody could ask yet.
+fn unknown_schema() -> ScriptSchema {
+    let anything = serde_json::json!({"type": "object", "example": {}});
+    ScriptSchema {
+        kind: ScriptKind::Plain,
+        input: anything.clone(),
+        output: anything,
     }
 }
 
