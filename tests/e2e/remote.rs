@@ -1,7 +1,8 @@
 //! Replicas that somebody else runs: a service in front of servers from elsewhere.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     sync::{
         Mutex,
@@ -80,8 +81,12 @@ impl Outside {
 
     /// On this port, with TLS where a certificate and its key are given.
     fn start_at(name: &str, port: &str, certificate: &[&str]) -> Self {
+        Self::run(SERVER, name, port, certificate)
+    }
+
+    fn run(server: &str, name: &str, port: &str, certificate: &[&str]) -> Self {
         let mut process = Command::new("python3")
-            .args(["-c", SERVER, name, port])
+            .args(["-c", server, name, port])
             .args(certificate)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -98,6 +103,10 @@ impl Outside {
         };
         let url = format!("{scheme}://127.0.0.1:{}", line.trim());
         Self { process, url }
+    }
+
+    fn port(&self) -> &str {
+        self.url.rsplit(':').next().unwrap()
     }
 
     fn kill(&mut self) {
@@ -306,8 +315,7 @@ fn a_node_comes_back_though_one_of_two_servers_is_away() {
     for _ in 0..10 {
         lusk.score("pair", "1").expect(200);
     }
-    let port = second.url.rsplit(':').next().unwrap();
-    let _back = Outside::start_at("back", port, &[]);
+    let _back = Outside::start_at("back", second.port(), &[]);
     until("the other one is back", || {
         from(&lusk.score("pair", "1").expect(200)).as_deref() == Some("back")
     });
@@ -346,4 +354,200 @@ fn tls_is_spoken_with_servers_that_the_machine_trusts() {
     let lusk = Lusk::start("remote-untrusted");
     let told = lusk.deploy("safe").args(&["--remote", &server.url]).fails();
     assert!(told.contains("certificate"), "{told}");
+}
+
+/// Answers in parts: events with a gate between them, and what was uploaded counted.
+const STREAMS: &str = r#"
+import http.server, sys, threading
+
+gate = threading.Event()
+
+class Streams(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def whole(self, text):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):
+        if self.path.startswith("/score?open"):
+            gate.set()
+        self.whole(b"{}")
+
+    def parts(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            left = int(self.headers["Content-Length"] or 0)
+            while left:
+                part = self.rfile.read(min(left, 65536))
+                left -= len(part)
+                yield part
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def event(self, text):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+
+    def do_POST(self):
+        if self.path == "/score?count":
+            count = sum(len(part) for part in self.parts())
+            return self.whole(b"%d" % count)
+        if self.path == "/score?large":
+            list(self.parts())
+            return self.whole(b"x" * 20_000_000)
+        list(self.parts())
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.event(b"data: first\n\n")
+        gate.wait()
+        self.event(b"data: second\n\n")
+        if self.path == "/score?die":
+            self.connection.shutdown(2)
+            return
+        self.event(b"")
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Streams)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// Sends a request on a connection of its own.
+fn begin(lusk: &Lusk, query: &str) -> TcpStream {
+    let path = format!("/api/v1/service/streams/score{query}");
+    let request = crate::http::Request::new("POST", &path)
+        .bearer(&lusk.key("streams"))
+        .body("1");
+    let mut stream = TcpStream::connect(lusk.scoring).unwrap();
+    stream.write_all(&request.bytes()).unwrap();
+    stream
+}
+
+/// Reads on until this has come.
+fn read_until(stream: &mut TcpStream, came: &mut Vec<u8>, end: &str) {
+    while !String::from_utf8_lossy(came).contains(end) {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part).unwrap();
+        assert!(count > 0, "closed: {}", String::from_utf8_lossy(came));
+        came.extend_from_slice(&part[..count]);
+    }
+}
+
+#[test]
+fn events_come_one_by_one_and_a_broken_answer_is_seen_to_be_broken() {
+    let lusk = Lusk::start("remote-events");
+    let server = Outside::run(STREAMS, "streams", "0", &[]);
+    lusk.deploy("streams")
+        .args(&[
+            "--remote",
+            &server.url,
+            "--replica-max-concurrent-requests",
+            "4",
+        ])
+        .done();
+    let ask = |query: &str| {
+        let mut stream = begin(&lusk, query);
+        let mut came = Vec::new();
+        // The server holds the rest back until somebody asks it to go on.
+        read_until(&mut stream, &mut came, "data: first\n\n");
+        (stream, came)
+    };
+    let (mut well, mut all) = ask("");
+    let (mut ill, mut some) = ask("?die");
+    assert!(String::from_utf8_lossy(&all).contains("text/event-stream"));
+    let path = "/api/v1/service/streams/score?open";
+    crate::http::Request::new("GET", path)
+        .bearer(&lusk.key("streams"))
+        .send(lusk.scoring)
+        .expect(200);
+    read_until(&mut well, &mut all, "data: second\n\n\r\n0\r\n\r\n");
+    let _ = ill.read_to_end(&mut some);
+    let some = String::from_utf8_lossy(&some).into_owned();
+    assert!(!some.ends_with("0\r\n\r\n"), "{some}");
+}
+
+#[test]
+fn bodies_larger_than_what_is_held_in_memory_pass_both_ways() {
+    let setup = Setup::default();
+    let lusk = Lusk::start_with("remote-large", setup);
+    let server = Outside::run(STREAMS, "streams", "0", &[]);
+    lusk.deploy("streams")
+        .args(&["--remote", &server.url])
+        .done();
+    let body = vec![b'x'; 30_000_000];
+    let ask = |query: &str| {
+        let path = format!("/api/v1/service/streams/score{query}");
+        crate::http::Request::new("POST", &path)
+            .bearer(&lusk.key("streams"))
+            .body(&body)
+            .send(lusk.scoring)
+            .expect(200)
+    };
+    assert_eq!(ask("?count").text(), "30000000");
+    let large = ask("?large");
+    assert_eq!(large.header("content-length"), Some("20000000"));
+    assert_eq!(large.body.len(), 20_000_000);
+}
+
+#[test]
+fn two_of_three_are_away_and_every_request_is_answered() {
+    let lusk = Lusk::start("remote-two-away");
+    let mut servers = ["one", "two", "three"].map(Outside::start);
+    let urls = servers.each_ref().map(|server| server.url.clone());
+    let remotes: Vec<_> = urls.iter().flat_map(|url| ["--remote", url]).collect();
+    lusk.deploy("three")
+        .args(&remotes)
+        .args(&["--nr", "3"])
+        .done();
+    for server in &mut servers[..2] {
+        server.kill();
+    }
+    // Each of those away costs one request at most: it is out from then on.
+    let request = lusk.score_request("three", "1");
+    let statuses: Vec<_> = (0..200)
+        .map(|_| request.send(lusk.scoring).status)
+        .collect();
+    let lost = statuses.iter().filter(|status| **status != 200).count();
+    assert!(lost <= 2, "{statuses:?}");
+    assert!(
+        statuses[20..].iter().all(|status| *status == 200),
+        "{statuses:?}"
+    );
+    let _back = Outside::start_at("back", servers[0].port(), &[]);
+    until("one of them is back", || {
+        from(&lusk.score("three", "1").expect(200)).as_deref() == Some("back")
+    });
+}
+
+#[test]
+fn a_node_comes_back_though_all_servers_are_away() {
+    let mut lusk = Lusk::start("remote-all-away");
+    let mut server = Outside::start("first");
+    lusk.deploy("away").args(&["--remote", &server.url]).done();
+    lusk.stop();
+    server.kill();
+    lusk.restart();
+    lusk.score("away", "1").expect(503);
+    let _back = Outside::start_at("back", server.port(), &[]);
+    until("it is back", || lusk.score("away", "1").status == 200);
+}
+
+#[test]
+fn update_names_other_servers() {
+    let lusk = Lusk::start("remote-flag");
+    let (first, second) = (Outside::start("first"), Outside::start("second"));
+    lusk.deploy("swap").args(&["--remote", &first.url]).done();
+    lusk.cli(&["service", "update", "-n", "swap", "--remote", &second.url])
+        .ok();
+    let reply = lusk.score("swap", "1").expect(200);
+    assert_eq!(from(&reply).as_deref(), Some("second"));
+    assert_eq!(lusk.service("swap")["remoteReplicas"], json!([second.url]));
 }
