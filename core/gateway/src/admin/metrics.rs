@@ -55,6 +55,12 @@ const FAMILIES: [Family; 9] = [
         |s| s.ready_replicas as u64,
     ),
     (
+        "lusk_replicas_resting",
+        "gauge",
+        "Replicas that do not answer and get no requests until they do.",
+        |s| s.resting_replicas as u64,
+    ),
+    (
         "lusk_slots",
         "gauge",
         "Requests that ready replicas run at a time.",
@@ -300,6 +306,7 @@ mod tests {
         counters.latency[LATENCY_BOUNDS.len()] = 2;
         let status = RouteStatus {
             ready_replicas: 2,
+            resting_replicas: 1,
             counters,
             ..RouteStatus::default()
         };
@@ -312,6 +319,7 @@ mod tests {
         for line in [
             "# TYPE lusk_replicas_ready gauge",
             "lusk_replicas_ready{service=\"digits\"} 2",
+            "lusk_replicas_resting{service=\"digits\"} 1",
             "lusk_requests_timed_out_total{service=\"digits\"} 2",
             "lusk_requests_total{service=\"digits\",class=\"2xx\"} 3",
             "lusk_request_duration_seconds_bucket{service=\"digits\",le=\"0.0005\"} 4",
