@@ -46,4 +46,6 @@ mod scaling;
 mod schema;
 mod scoring;
 mod service;
+mod shards;
 mod snapshot;
+mod tls;
