@@ -367,16 +367,16 @@ fn a_call_outlives_the_runtime_that_drove_its_batch() {
     };
     let (first, second) = (runtime(), runtime());
     let elsewhere = Crowd::enter(&stage.crowd);
-    let gone = first.block_on(async {
-        let gone = stage.call(&[1.0, 1.0]);
-        stage.until_waiting(1).await;
-        gone
-    });
-    let stays = second.block_on(async {
-        let stays = stage.call(&[2.0, 2.0]);
-        stage.until_waiting(2).await;
-        stays
-    });
+    let gone = {
+        let _inside = first.enter();
+        stage.call(&[1.0, 1.0])
+    };
+    first.block_on(stage.until_waiting(1));
+    let stays = {
+        let _inside = second.enter();
+        stage.call(&[2.0, 2.0])
+    };
+    second.block_on(stage.until_waiting(2));
     drop(first);
     drop(elsewhere);
     assert_eq!(second.block_on(answer_of(stays)), [4.0, 4.0]);
