@@ -10,6 +10,7 @@
 mod bad_servers;
 mod good_servers;
 mod starting;
+mod streams;
 mod upstream;
 
 use std::{
