@@ -179,7 +179,8 @@ class Target:
         return {**json.loads(lines[0][5:]), "cpu": cpu}
 
     def at_rate(self, rate, seconds, log):
-        """Requests at a fixed rate, whatever the answers take: microseconds of each.
+        """Requests at a fixed rate, whatever the answers take: the rate that was reached,
+        and the microseconds of each. With a lower rate than asked for they say too little.
 
         A hundred requests a second come from each connection, so that one is free when
         its next is due; connections are made a millisecond apart, so that not all are
@@ -198,7 +199,9 @@ class Target:
         answered = [micros for _, status, micros in rows if status == 200]
         if done.returncode or len(answered) != rate * seconds:
             raise Failed(f"{self.name} at {rate}/s: {len(answered)} answers\n{done.stdout}")
-        return sorted(answered)
+        begun = [start for start, _, _ in rows]
+        reached = len(rows) / (max(begun) - min(begun)) * 1e6
+        return reached, sorted(answered)
 
 
 class Node:
