@@ -47,7 +47,7 @@ type Family = (
     fn(&RouteStatus) -> u64,
 );
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 10] = [
     (
         "lusk_replicas_ready",
         "gauge",
