@@ -57,6 +57,10 @@ const MAX_CHECKS: u32 = 4;
 /// which calls are not joined any more.
 const MAX_FAILURES: u32 = 3;
 
+/// Lone batches in a row after which a lone call is no longer given time to be
+/// joined; and how often it is tried again all the same.
+const LONELY: (u32, u32) = (8, 16);
+
 type Outcome = Result<Vec<Tensor>, BackendError>;
 
 /// A call on its way.
@@ -91,6 +95,8 @@ pub(crate) struct Batcher {
     without_effect: OnceLock<String>,
     checks_left: AtomicU32,
     failures: AtomicU32,
+    /// Lone calls since calls were joined last.
+    lonely: AtomicU32,
 }
 
 /// What a driver finds when it looks at its batch.
@@ -126,6 +132,7 @@ impl Batcher {
             without_effect: OnceLock::new(),
             checks_left: AtomicU32::new(MAX_CHECKS),
             failures: AtomicU32::new(0),
+            lonely: AtomicU32::new(0),
         });
         book.enter(&batcher);
         batcher
@@ -186,6 +193,11 @@ impl Batcher {
             self.tally.batch(Closed::Alone, all_rows, waits.into_iter());
             return session.infer_alone(inputs, held).await;
         };
+        if self.is_lonely() {
+            let waits = [Duration::ZERO];
+            self.tally.batch(Closed::Idle, rows, waits.into_iter());
+            return session.infer_alone(inputs, held).await;
+        }
         let (reply, answer) = oneshot::channel();
         let call = Call {
             inputs: inputs.clone(),
@@ -207,6 +219,17 @@ impl Batcher {
             Ok(outcome) => outcome,
             Err(_) => session.infer_alone(inputs, ()).await,
         }
+    }
+
+    /// Whether a call is the only one, as those before it were: then it is a batch
+    /// by itself, without the work of making one.
+    fn is_lonely(&self) -> bool {
+        if !self.crowd.is_one() {
+            return false;
+        }
+        let (enough, again) = LONELY;
+        let before = self.lonely.fetch_add(1, Ordering::Relaxed);
+        before >= enough && before % again != 0
     }
 
     /// Puts a call into a batch; the ticket takes it out again. Who opens a batch
@@ -278,6 +301,9 @@ impl Batcher {
         self.tally.batch(batch.closed, batch.rows, waits);
         let calls = batch.calls.into_iter().map(|(call, _)| call);
         let calls: Vec<Call> = calls.filter(|call| !call.reply.is_closed()).collect();
+        if calls.len() > 1 {
+            self.lonely.store(0, Ordering::Relaxed);
+        }
         if calls.len() > 1
             && self.is_active()
             && let Some(outcomes) = self.run_joined(session, &calls).await

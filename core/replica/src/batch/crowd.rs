@@ -42,6 +42,11 @@ impl Crowd {
         waiting > 0 && running <= waiting
     }
 
+    /// Whether one runs, or none, and nobody waits.
+    pub(super) fn is_one(&self) -> bool {
+        self.counts.load(Ordering::Acquire) <= RUNNING
+    }
+
     /// Ends at the next time that all wait; counts from when it is first enabled
     /// or polled.
     pub(super) fn idle(&self) -> Notified<'_> {

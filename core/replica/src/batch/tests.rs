@@ -304,6 +304,26 @@ async fn a_call_that_fails_a_batch_fails_alone() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_many_lone_calls_those_that_come_together_are_still_joined() {
+    let stage = Arc::new(Stage::new(Manner::Doubles));
+    for _ in 0..40 {
+        assert_eq!(answer_of(stage.call(&[1.0, 2.0])).await, [2.0, 4.0]);
+    }
+    assert_eq!(stage.closed(Closed::Idle), 40);
+    // Each begins to run when its task does, as requests on one thread do.
+    for _ in 0..40 {
+        let one = |number: f32| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { answer_of(stage.call(&[number, 0.0])).await })
+        };
+        let (first, second) = (one(1.0), one(2.0));
+        assert_eq!(first.await.unwrap(), [2.0, 0.0]);
+        assert_eq!(second.await.unwrap(), [4.0, 0.0]);
+    }
+    assert!(stage.runs().contains(&2), "{:?}", stage.runs());
+}
+
 /// Two calls at the same time, twice; what they ask for differs.
 async fn two_pairs(stage: &Stage) -> Vec<Vec<f32>> {
     let mut answers = Vec::new();
