@@ -19,12 +19,18 @@ use super::{
 };
 use crate::counters::Outcome;
 
+/// What its request holds: the slot goes first.
+struct Held {
+    lease: Lease<Arc<Route>>,
+    record: Record<Arc<Route>>,
+}
+
 /// See the module. Dropped early, it counts as abandoned; past the deadline it
 /// breaks off.
 pub(super) struct Passing {
     // What the replica does ends first, then its slot is free, then it is counted.
     parts: Parts,
-    held: Option<(Lease<Arc<Route>>, Record<Arc<Route>>)>,
+    held: Option<Held>,
     /// Bytes to come, where that is known.
     left: Option<u64>,
     /// How it ends when it ends well.
@@ -43,7 +49,7 @@ impl Passing {
     ) -> Self {
         Self {
             parts,
-            held: Some((lease, record)),
+            held: Some(Held { lease, record }),
             left: length,
             outcome,
             deadline: Box::pin(sleep_until(deadline)),
@@ -52,15 +58,15 @@ impl Passing {
 
     fn end(&mut self, outcome: Outcome) {
         self.parts = stream::empty().boxed();
-        if let Some((lease, mut record)) = self.held.take() {
-            drop(lease);
-            record.outcome = outcome;
+        if let Some(mut held) = self.held.take() {
+            drop(held.lease);
+            held.record.outcome = outcome;
         }
     }
 
     fn cut(&mut self) -> BrokenOff {
         let why = match &self.held {
-            Some((lease, _)) => lease.route.timed_out().to_string(),
+            Some(held) => held.lease.route.timed_out().to_string(),
             None => String::new(),
         };
         self.end(Outcome::TimedOut);
