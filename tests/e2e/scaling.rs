@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::lusk::{Lusk, machine_memory, until};
+use crate::lusk::{Lusk, constant, machine_memory, until};
 
 /// A script whose requests run until the test lets them.
 const GATED: &str = "
@@ -101,4 +101,21 @@ fn a_node_without_room_bounds_the_growth_and_says_so() {
         });
         lusk.file("open", "");
     });
+}
+
+#[test]
+fn a_service_without_replicas_starts_one_for_its_first_request() {
+    let lusk = Lusk::start("sleeping");
+    config(&lusk, 0, 2);
+    lusk.deploy("sleepy")
+        .wat(&constant("1"))
+        .args(&["--dc", "deploymentconfig.json"])
+        .done();
+    // A minute without a request, and it is gone.
+    until("it sleeps", || {
+        lusk.metric("lusk_replicas_ready", "sleepy") == 0.0
+    });
+    assert_eq!(lusk.service("sleepy")["state"], "Healthy");
+    assert_eq!(lusk.score("sleepy", "{}").expect(200).text(), "1");
+    assert_eq!(lusk.metric("lusk_replicas_ready", "sleepy"), 1.0);
 }

@@ -167,9 +167,11 @@ impl Settings {
     /// Longest scoring time; the original's service refuses more.
     pub const MAX_SCORING_TIMEOUT_MS: u32 = 300_000;
 
-    /// Replicas to start with: the fixed number, else the autoscaler's minimum.
+    /// Replicas to start with, at least one: the fixed number, else the autoscaler's
+    /// minimum.
     pub fn initial_replicas(&self) -> u32 {
-        self.num_replicas.unwrap_or(self.auto_scaler.min_replicas)
+        let given = self.num_replicas.unwrap_or(self.auto_scaler.min_replicas);
+        given.max(1)
     }
 
     /// The settings that `change` makes of these.
@@ -427,7 +429,10 @@ impl SettingsChange {
             ("autoScaler.targetUtilization", scaler.target_utilization),
         ];
         for (path, value) in fields {
-            positive(found, path, value);
+            // No replica at all lets a service sleep, which the original cannot.
+            if path != "autoScaler.minReplicas" {
+                positive(found, path, value);
+            }
             if value.is_some() && scaler.autoscale_enabled != Some(true) {
                 found.push(Violation::new(
                     path,

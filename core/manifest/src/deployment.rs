@@ -359,7 +359,7 @@ fn scaler(reader: &mut Reader, top: Section<'_>) -> Option<AutoScalerChange> {
     reader.check_keys(section, &SCALER, &[]);
     Some(AutoScalerChange {
         autoscale_enabled: reader.boolean(section, "autoscaleEnabled"),
-        min_replicas: reader.integer(section, "minReplicas", 1),
+        min_replicas: reader.integer(section, "minReplicas", 0),
         max_replicas: reader.integer(section, "maxReplicas", 1),
         refresh_period_in_seconds: reader.integer(section, "refreshPeriodInSeconds", 1),
         target_utilization: reader.integer(section, "targetUtilization", 1),

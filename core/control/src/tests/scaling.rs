@@ -181,6 +181,26 @@ async fn an_update_under_load_starts_as_many_as_serve() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_may_sleep_holds_nothing_until_it_is_called() {
+    let mut house = House::new();
+    let control = house.start().await;
+    deploy(&house, &control, scaled(0, 2, 1)).await;
+    becomes_ready(&house, 0).await;
+    let mut freed = control.ledger.freed();
+    while control.ledger.held().bytes > 0 {
+        freed.changed().await.unwrap();
+    }
+    assert_eq!(house.host.alive.load(Ordering::SeqCst), 0);
+    let begun = Instant::now();
+    assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+    assert!(
+        begun.elapsed() < Duration::from_millis(20),
+        "no refresh is waited for"
+    );
+    assert_eq!(control.ledger.held().bytes, TENTH);
+}
+
+#[tokio::test(start_paused = true)]
 async fn looks_come_as_often_as_the_service_asks() {
     let mut house = House::new();
     let control = house.start().await;

@@ -106,7 +106,7 @@ fn all_violations_are_reported_together() {
   "computeType": "aks",
   "numReplicas": "three",
   "autoScaler": {
-    "minReplicas": 0,
+    "minReplicas": -1,
     "maxReplicas": 2.5
   },
   "containerResourceRequirements": {
@@ -121,7 +121,7 @@ fn all_violations_are_reported_together() {
   "namespace": "Team"
 }"#;
     insta::assert_snapshot!(report(&read(text)), @r#"
-    error: deploymentconfig.json line 5: `autoScaler.minReplicas`: 0 is below the smallest value, 1
+    error: deploymentconfig.json line 5: `autoScaler.minReplicas`: -1 is below the smallest value, 0
     error: deploymentconfig.json line 6: `autoScaler.maxReplicas`: expected a whole number, found the number 2.5
     error: deploymentconfig.json line 3: `numReplicas`: expected a whole number, found the text "three"
     error: deploymentconfig.json line 16: `maxQueueWaitMs`: the number 99999999999 is over the largest value, 4294967295
