@@ -359,7 +359,7 @@ fn start(data: &Path, folder: &Path, setup: &Setup) -> (Child, Value) {
 
 fn address(url: &Value) -> SocketAddr {
     let url = url.as_str().expect("a URL");
-    let address = url.strip_prefix("http://").expect("http");
+    let (_, address) = url.split_once("://").expect("a scheme");
     address.parse().expect("an address")
 }
 
