@@ -94,8 +94,8 @@ fn slow_callers_keep_nobody_else_waiting() {
     for _ in 0..ROUNDS {
         slow_callers(&lusk, &parts);
     }
-    // An allocator may keep what all readers took at a time; answers that were kept for
-    // those who went would be more than that in every third round.
+    // An allocator may keep what all readers took at a time; the answers of those who
+    // went away, were they kept, would be three times that.
     rest.returns(&lusk, (READERS * ANSWER) as u64);
 }
 
