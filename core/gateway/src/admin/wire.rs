@@ -11,7 +11,7 @@ use lusk_domain::{
     ComputeName, ComputeType, Digest, Entry, Environment, EnvironmentRef, KeyKind, ModelId,
     ReplicaUrl, RuntimeKind, Secret, ServiceName, SettingsChange, Snapshot,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{fault::Fault, input::Json};
 
@@ -31,6 +31,7 @@ const TAKEN_BY_ROUTES: [&str; 2] = ["migrate", "validate"];
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ServiceBody {
+    #[serde(deserialize_with = "given_name")]
     name: ServiceName,
     compute_type: String,
     #[serde(default)]
@@ -58,6 +59,11 @@ struct ServiceBody {
 struct KeysBody {
     primary_key: Option<Secret>,
     secondary_key: Option<Secret>,
+}
+
+/// A name as callers may give one: not that of an endpoint's version.
+fn given_name<'de, D: Deserializer<'de>>(from: D) -> Result<ServiceName, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 /// The one setting that the wire nests deeper than the files do.

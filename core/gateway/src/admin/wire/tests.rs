@@ -228,3 +228,11 @@ fn a_runtime_a_debugger_and_a_registered_environment_are_asked_for() {
     let reference = reference.unwrap();
     assert_eq!((reference.name.as_str(), reference.version), ("e", None));
 }
+
+#[test]
+fn nobody_names_a_version_of_an_endpoint() {
+    let mut tree = sdk_body();
+    tree["name"] = json!("digits/blue");
+    let fault = create(&tree).unwrap_err();
+    assert!(format!("{fault:?}").contains("digits/blue"), "{fault:?}");
+}
