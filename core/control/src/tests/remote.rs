@@ -164,7 +164,8 @@ async fn a_server_that_is_away_keeps_no_other_from_coming_back() {
     house.host.be(Mood::Fails);
     let control = house.start().await;
     let view = control.service(&name("away")).await.unwrap().unwrap();
-    assert_eq!(view.state, ServiceState::Failed);
+    // It is looked for on and on.
+    assert_eq!(view.state, ServiceState::Unhealthy);
 }
 
 #[tokio::test(start_paused = true)]
