@@ -29,8 +29,8 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// See the module. It serves one request at a time; dropping it closes it.
 pub(crate) struct Wire {
     sender: SendRequest<Outgoing>,
-    /// None when it ended.
-    connection: Option<Connection<Socket, Outgoing>>,
+    /// None when it ended. Boxed, for it is large and changes hands with each request.
+    connection: Option<Box<Connection<Socket, Outgoing>>>,
 }
 
 impl Wire {
@@ -40,7 +40,7 @@ impl Wire {
         let (sender, connection) = builder.handshake(socket).await?;
         Ok(Self {
             sender,
-            connection: Some(connection),
+            connection: Some(Box::new(connection)),
         })
     }
 
@@ -71,9 +71,9 @@ impl Wire {
 
 /// Does what can be done now. A connection that ended is dropped, which tells the
 /// request and the answer on it.
-fn drive(connection: &mut Option<Connection<Socket, Outgoing>>, context: &mut Context<'_>) {
+fn drive(connection: &mut Option<Box<Connection<Socket, Outgoing>>>, context: &mut Context<'_>) {
     if let Some(open) = connection
-        && Pin::new(open).poll(context).is_ready()
+        && Pin::new(&mut **open).poll(context).is_ready()
     {
         *connection = None;
     }
