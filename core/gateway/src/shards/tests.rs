@@ -171,17 +171,21 @@ async fn all_shards_that_run_get_callers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_stay_are_shared_with_a_new_shard_and_leave_one_that_rests() {
     let mut node = Node::start(route_that(Behaviour::Echo), 2, ScoringOptions::default()).await;
+    let whole = numbered(7, false);
+    let (begin, end) = whole.split_at(whole.len() / 2);
     let mut clients = Vec::new();
-    for number in 0..16 {
+    for _ in 0..16 {
         let mut client = Client::connect(node.address).await;
-        ask(&mut client, number, false).await;
+        client.send(begin).await;
         clients.push(client);
     }
     for (running, expected) in [(2, [8, 8]), (1, [16, 0])] {
         node.crew.set(running).await.unwrap();
         for number in 0.. {
             for client in &mut clients {
-                ask(client, number, false).await;
+                // What was read of a next request moves with its caller.
+                client.send([end, begin].concat()).await;
+                assert_eq!(client.answer_to("POST").await.json()["body"], "7");
             }
             if node.crew.callers() == expected {
                 break;
