@@ -179,6 +179,7 @@ async fn callers_who_stay_are_shared_with_a_new_shard_and_leave_one_that_rests()
         client.send(begin).await;
         clients.push(client);
     }
+    until(|| node.crew.callers() == [16]).await;
     for (running, expected) in [(2, [8, 8]), (1, [16, 0])] {
         node.crew.set(running).await.unwrap();
         for number in 0.. {
@@ -194,6 +195,8 @@ async fn callers_who_stay_are_shared_with_a_new_shard_and_leave_one_that_rests()
         }
     }
     assert_eq!(node.books.open_connections(), 16);
+    // The end would wait for the rest of what they have begun to send.
+    drop(clients);
     node.end().await;
 }
 
