@@ -24,7 +24,9 @@ deny:
 # Figures for the README; release build, loopback only.
 bench:
     cargo build --release
-    tests/load/run
+    tests/load/run target/release/lusk
+    tests/load/scale-up target/release/lusk
+    tests/load/faults target/release/lusk
 
 # Review changed snapshots of texts.
 snapshots:

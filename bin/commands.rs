@@ -132,7 +132,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Capacity(args) => capacity::run(&args, &global).await,
         Command::Doctor(args) => doctor::run(&args, &global).await,
         Command::CompileComponent { component, code } => {
-            Ok(lusk_replica::compile_component(&component, &code)?)
+            Ok(lusk_replica::compile_for_parent(&component, &code)?)
         }
     }
 }

@@ -142,3 +142,22 @@ fn misuse_is_exit_code_2() {
         assert!(run.stdout.is_empty());
     }
 }
+
+#[test]
+fn a_compiler_ends_with_the_node_that_started_it() {
+    let folder = test_folder("compiler");
+    // Nobody writes into it: a compiler that reads it waits for good.
+    let input = folder.path().join("input");
+    let made = Command::new("mkfifo").arg(&input).status().unwrap();
+    assert!(made.success());
+    let mut compiler = Command::new(BINARY)
+        .arg("compile-component")
+        .args([&input, &folder.path().join("output")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(compiler.try_wait().unwrap().is_none());
+    // All that is left of a node that was killed.
+    drop(compiler.stdin.take());
+    assert_eq!(compiler.wait().unwrap().code(), Some(1));
+}

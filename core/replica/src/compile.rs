@@ -4,7 +4,8 @@ use std::{
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{self, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -59,11 +60,21 @@ pub enum CompileError {
 
 /// Compiles the component or core module in `input` (binary or text) and
 /// writes the machine code to `output`: the body of the hidden sub-command
-/// that [`CompileIn::Child`] starts.
+/// that [`CompileIn::Child`] starts. Ends the process when its standard input
+/// does, which is when the one who started it is gone.
 ///
 /// # Errors
 /// The input cannot be compiled, or a file not be accessed.
-pub fn compile_component(input: &Path, output: &Path) -> Result<(), CompileError> {
+pub fn compile_for_parent(input: &Path, output: &Path) -> Result<(), CompileError> {
+    thread::spawn(|| {
+        // Nothing is ever sent; an error is an end, too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        process::exit(1)
+    });
+    compile_component(input, output)
+}
+
+fn compile_component(input: &Path, output: &Path) -> Result<(), CompileError> {
     let bytes = fs::read(input).map_err(io_error(input))?;
     let engine = engine::new_engine().map_err(invalid)?;
     let code = compile_here(&engine, &bytes)?;
@@ -158,12 +169,14 @@ async fn compile_in_child(
     ];
     let mut child = Command::new(binary)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(io_error(binary))?;
+    // Held to the end: a child whose parent was killed must not compute on.
+    let _leash = child.stdin.take();
     let mut words = Vec::new();
     let stderr = child.stderr.take();
     let ended = tokio::time::timeout(CHILD_LIMIT, async {

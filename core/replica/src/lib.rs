@@ -46,5 +46,5 @@ mod wording;
 
 pub use aot::AotError;
 pub use carried::{CarriedRunner, carried_runners};
-pub use compile::{CompileError, CompileIn, compile_component};
+pub use compile::{CompileError, CompileIn, compile_for_parent};
 pub use local::{LocalHost, LocalHostError, LocalHostOptions};
