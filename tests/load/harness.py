@@ -70,14 +70,17 @@ class Server:
                 total += int(fields[11]) + int(fields[12])
         return total / TICKS
 
-    def rss_mib(self):
-        total = 0
+    def memory(self):
+        """MiB that are resident, and MiB of them when shared pages count in parts (PSS)."""
+        resident = shared_out = 0
         for pid in self.tree():
             with contextlib.suppress(OSError):
-                for line in open(f"/proc/{pid}/status"):
-                    if line.startswith("VmRSS:"):
-                        total += int(line.split()[1])
-        return total / 1024
+                for line in open(f"/proc/{pid}/smaps_rollup"):
+                    if line.startswith("Rss:"):
+                        resident += int(line.split()[1])
+                    elif line.startswith("Pss:"):
+                        shared_out += int(line.split()[1])
+        return resident / 1024, shared_out / 1024
 
     def stop(self):
         if self.process.poll() is None:
@@ -207,7 +210,12 @@ class Target:
 class Node:
     """A lusk node on a data folder, and the commands that reach it."""
 
+    # What a first start compiles, for all that follow: it must not be measured.
+    aot = None
+
     def __init__(self, lusk, data, log, flags=()):
+        if Node.aot and not data.exists():
+            shutil.copytree(Node.aot, data / "aot")
         command = [lusk, "up", "-o", "json", "--data", data]
         command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
         self.lusk, self.data = lusk, data
@@ -258,6 +266,18 @@ class Node:
         key = json.loads(self.run("service", "get-keys", "-n", name, "-o", "json"))["primaryKey"]
         url = f"{self.scoring}/api/v1/service/{name}/score"
         return Target(row, self.server, url, key=key, **more)
+
+
+def compile_once(lusk, folder):
+    """Lets a first node compile what lusk carries; later ones find it."""
+    log = folder / "compile.log"
+    with Node(lusk, folder / "compile", log):
+        until = time.monotonic() + START_SECONDS
+        while "Python runner compiled" not in log.read_text(errors="replace"):
+            if time.monotonic() > until:
+                raise Failed(f"the Python runner was not compiled within {START_SECONDS} s")
+            time.sleep(0.1)
+    Node.aot = folder / "compile" / "aot"
 
 
 def free_port():
