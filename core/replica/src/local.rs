@@ -234,9 +234,11 @@ impl LocalHost {
         &self,
         begin: impl FnOnce() + Send,
     ) -> Result<Option<Duration>, StartError> {
-        if !self.python.is_known(&self.cache) {
-            begin();
+        // A node without Python scripts has no use for the code in memory.
+        if self.python.is_known(&self.cache) {
+            return Ok(None);
         }
+        begin();
         let (_, compiled_in) = self.python.get(&self.cache, &self.linkers).await?;
         Ok(compiled_in)
     }
