@@ -79,6 +79,10 @@ impl Replica for RemoteReplica {
         relay::relay(&self.link, request).await
     }
 
+    fn cut(&self, why: &str) {
+        self.link.tell(&format!("its answer was cut: {why}"));
+    }
+
     fn schema(&self) -> &ScriptSchema {
         &self.schema
     }

@@ -200,6 +200,10 @@ pub trait Replica: Send + Sync + fmt::Debug {
         }
     }
 
+    /// Hears that an answer that it was relaying was cut, and why, for its log. Its
+    /// body is dropped right after.
+    fn cut(&self, _why: &str) {}
+
     /// What the script says of its input and output.
     fn schema(&self) -> &ScriptSchema;
 

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use lusk_contract::{
-    Flow, NotRelayed, RelayReply, RelayRequest, ScoreReply, ScoreRequest, ScriptError,
+    Flow, NotRelayed, RelayReply, RelayRequest, Replica, ScoreReply, ScoreRequest, ScriptError,
 };
 use tokio::{
     sync::oneshot,
@@ -202,7 +202,9 @@ async fn next<R: Deref<Target = Route> + Clone>(
     drop(first);
     let (_, loan, queued_for) = match route.slot(Some(ticket), Some(avoid), deadline).await {
         // There is no other replica: the first one's reason says more.
-        Err(RouteError::NoReadyReplicas) => return Err(ScriptError::NotBegun(refused).into()),
+        Err(RouteError::NoReadyReplicas | RouteError::Draining) => {
+            return Err(ScriptError::NotBegun(refused).into());
+        }
         other => other?,
     };
     route.meter.count_retry();
@@ -263,6 +265,10 @@ pub(super) struct Lease<R: Deref<Target = Route>> {
 }
 
 impl<R: Deref<Target = Route>> Lease<R> {
+    pub(super) fn replica(&self) -> &dyn Replica {
+        &*self.loan.replica
+    }
+
     fn scored(&self, reply: ScoreReply, retried: bool, waited_before: Duration) -> Scored {
         Scored {
             reply,
@@ -294,6 +300,7 @@ impl Waiting<'_> {
         let patience = self.patience;
         match timeout_at(deadline.min(patience), &mut self.granted).await {
             Ok(Ok(loan)) => Ok((loan, self.since.elapsed())),
+            Ok(Err(_)) => Err(RouteError::Draining),
             _ if patience > deadline => Err(route.timed_out()),
             _ => {
                 let waited = self.since.elapsed();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use http::HeaderMap;
 use lusk_contract::{BrokenOff, NotRelayed, RelayReply, Replica, ScoreReply, ScriptSchema};
-use tokio::sync::mpsc;
+use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::*;
 use crate::testing::{Client, plain_schema};
@@ -276,6 +276,24 @@ async fn a_caller_who_does_not_read_gives_the_slot_back() {
     until(|| sends.is_closed() || sends.send(Ok(part.clone())).is_err()).await;
     until(|| ends.route.status().busy == 0).await;
     assert_eq!(ends.counted().abandoned, 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_read_has_the_slot_no_longer_than_others() {
+    let mut info = info();
+    info.limits.scoring_timeout = SHORT;
+    let ends = Ends::of(info, None, true, ScoringOptions::default()).await;
+    let silent = ask(&ends, &[BEARER]).await;
+    let part = Bytes::from(vec![b'x'; 1 << 20]);
+    let sends = ends.sends.as_ref().unwrap();
+    until(|| sends.send(Ok(part.clone())).is_err()).await;
+    until(|| ends.route.status().busy == 0).await;
+    assert_eq!(ends.counted().timed_out, 1);
+    assert_eq!(ends.counted().abandoned, 0);
+    // What was on its way comes, and no clean end.
+    let mut came = Vec::new();
+    let _ = within(silent.into_stream().read_to_end(&mut came)).await;
+    assert!(!came.ends_with(b"\r\n0\r\n\r\n"));
 }
 
 #[tokio::test]

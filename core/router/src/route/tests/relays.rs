@@ -26,6 +26,7 @@ struct Relay {
     schema: ScriptSchema,
     seen: AtomicUsize,
     standing: OnceLock<Arc<dyn Standing>>,
+    cut: Mutex<Vec<String>>,
 }
 
 impl Relay {
@@ -35,6 +36,7 @@ impl Relay {
             schema: route("any").info.schema.clone(),
             seen: AtomicUsize::new(0),
             standing: OnceLock::new(),
+            cut: Mutex::default(),
         })
     }
 
@@ -86,6 +88,10 @@ impl Replica for Relay {
             run_time: None,
             function_failed: false,
         })
+    }
+
+    fn cut(&self, why: &str) {
+        self.cut.lock().expect("no panic").push(why.to_owned());
     }
 
     fn schema(&self) -> &ScriptSchema {
@@ -169,6 +175,28 @@ async fn the_deadline_holds_for_the_last_part_too() {
     assert!(broken.to_string().contains("500ms"), "{broken}");
     assert_eq!(route.status().counters.timed_out, 1);
     assert_eq!(route.status().busy, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_holds_while_nobody_asks_for_more() {
+    let mut short = super::route("away");
+    short.info.limits.scoring_timeout = REST * 2;
+    let route = Arc::new(short);
+    let replica = Relay::new(Does::Parts);
+    route.add(0, Arc::clone(&replica) as Arc<dyn Replica>, 1);
+    let mut parts = parts(pass(&route).await.expect("an answer"));
+    assert!(parts.next().await.expect("a part").is_ok());
+    sleep(REST * 2 - Duration::from_millis(1)).await;
+    assert_eq!(route.status().busy, 1);
+    sleep(Duration::from_millis(2)).await;
+    let status = route.status();
+    assert_eq!((status.busy, status.counters.timed_out), (0, 1));
+    assert_eq!(replica.cut.lock().expect("no panic").len(), 1);
+    let broken = parts.next().await.expect("an end").expect_err("cut");
+    assert!(broken.to_string().contains("2s"), "{broken}");
+    assert_eq!(parts.next().await, None);
+    drop(parts);
+    assert_eq!(route.status().counters.abandoned, 0);
 }
 
 #[tokio::test(start_paused = true)]
