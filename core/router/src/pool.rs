@@ -64,7 +64,8 @@ struct Waiter {
 pub(crate) enum Admission {
     /// A slot, now.
     Granted(Loan),
-    /// A place in the queue; the slot arrives here.
+    /// A place in the queue; the slot arrives here. Closed without one when the
+    /// route is emptied and no replica is left.
     Queued(oneshot::Receiver<Loan>),
     /// The queue is full.
     Full,
@@ -230,6 +231,7 @@ impl Pool {
         if member.busy == 0 {
             *entry = None;
         }
+        self.dismiss();
         Some(replica)
     }
 
@@ -270,9 +272,18 @@ impl Pool {
         std::mem::replace(&mut self.peak, self.busy + self.queue.len())
     }
 
-    /// Refuses new requests from now on.
+    /// Refuses new requests from now on; nobody may add replicas any more, so those
+    /// who wait for a first one are sent away.
     pub(crate) fn begin_drain(&mut self) {
         self.draining = true;
+        self.dismiss();
+    }
+
+    /// Sends all who wait away if nobody will ever serve them.
+    fn dismiss(&mut self) {
+        if self.draining && self.ready == 0 && self.resting == 0 {
+            self.queue.clear();
+        }
     }
 
     /// Nobody waits and nobody runs.

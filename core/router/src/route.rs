@@ -206,7 +206,10 @@ impl Route {
 
     /// Gives a replica no more requests; what it runs goes on to its end.
     pub fn remove(&self, number: u32) -> Option<Arc<dyn Replica>> {
-        self.lock().remove(number)
+        let mut pool = self.lock();
+        let replica = pool.remove(number);
+        self.tell_if_idle(pool);
+        replica
     }
 
     /// Like [`Route::remove`]; what comes back ends with the last request that the
@@ -216,6 +219,7 @@ impl Route {
             let mut pool = self.lock();
             let ended = pool.end_of(number)?;
             pool.remove(number)?;
+            self.tell_if_idle(pool);
             ended
         };
         Some(async move {
@@ -291,7 +295,9 @@ impl Route {
     }
 
     /// Refuses new requests and returns when nobody waits and nothing runs any more.
-    /// The route stays closed, also when the future is dropped.
+    /// Those who wait are sent elsewhere, with [`RouteError::Draining`], once no
+    /// replica is left: who calls this adds none. The route stays closed, also when
+    /// the future is dropped.
     pub async fn drain(&self) {
         self.lock().begin_drain();
         loop {

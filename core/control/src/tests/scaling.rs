@@ -201,6 +201,30 @@ async fn a_service_that_may_sleep_holds_nothing_until_it_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_wakes_up_can_be_deleted_at_once() {
+    let mut house = House::new();
+    let control = house.start().await;
+    deploy(&house, &control, scaled(0, 2, 1)).await;
+    becomes_ready(&house, 0).await;
+    house.host.be(Mood::Hangs);
+    let asked = || house.host.asked.lock().unwrap().len();
+    let before = asked();
+    let requests = send(&house, 3);
+    while asked() == before {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let begun = Instant::now();
+    let deleted = control.delete(&name("digits")).await.unwrap().unwrap();
+    let ended = end(&control, deleted.id).await;
+    assert_eq!(ended.state, OperationState::Succeeded);
+    for request in requests {
+        assert_eq!(request.await.unwrap().err(), Some(RouteError::Draining));
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waited");
+    assert_eq!(control.ledger.held().bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn looks_come_as_often_as_the_service_asks() {
     let mut house = House::new();
     let control = house.start().await;

@@ -516,6 +516,37 @@ async fn a_drain_serves_the_queue_and_refuses_the_new() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_sends_those_away_who_wait_for_a_first_replica() {
+    let route = Arc::new(route("digits"));
+    route.set_wakes(true);
+    let waiting = send(&route, "/first").await;
+    assert_eq!(route.status().queued, 1);
+    let begun = Instant::now();
+    route.drain().await;
+    let error = waiting.await.expect("no panic").expect_err("no slot");
+    assert_eq!(error, RouteError::Draining);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_when_its_last_replica_goes_although_somebody_waits() {
+    let route = route_with(&[(&Sleeper::of_millis(1_000), 1)]);
+    let first = send(&route, "/first").await;
+    let second = send(&route, "/second").await;
+    let drained = {
+        let route = Arc::clone(&route);
+        tokio::spawn(async move { route.drain().await })
+    };
+    settle().await;
+    route.remove(0);
+    let error = second.await.expect("no panic").expect_err("no slot");
+    assert_eq!(error, RouteError::Draining);
+    assert!(!first.is_finished(), "what runs goes on");
+    first.await.expect("no panic").expect("an answer");
+    drained.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_of_an_idle_route_ends_at_once() {
     let route = route_with(&[(&Sleeper::of_millis(1), 1)]);
     route.drain().await;
@@ -527,11 +558,17 @@ async fn a_drain_ends_when_the_last_who_waits_gives_up() {
     let route = route_with(&[(&Sleeper::of_millis(10_000), 1)]);
     let first = send(&route, "/first").await;
     let second = send(&route, "/second").await;
-    route.remove(0);
-    first.abort();
+    let drained = {
+        let route = Arc::clone(&route);
+        tokio::spawn(async move { route.drain().await })
+    };
     settle().await;
     second.abort();
-    route.drain().await;
+    settle().await;
+    assert!(!drained.is_finished());
+    first.abort();
+    drained.await.expect("no panic");
+    settle().await;
     assert_eq!(route.status().counters.abandoned, 2);
 }
 
