@@ -6,9 +6,10 @@
 //! A caller that goes away takes its call out while the batch is open and disturbs
 //! nobody after that; if it leads, a task takes over.
 //!
-//! Joining must not be felt but in speed. So the first batches are computed call
-//! by call too and compared, and a batch that fails is computed call by call; a
-//! model that gives other answers in batches is not joined any more.
+//! Joining must not be felt but in speed. So batches are computed call by call too
+//! and compared until there is proof that rows do not depend on one another, and a
+//! sample of them for good (see [`trust`]); a batch that fails is computed call by
+//! call. A model that gives other answers in batches is not joined any more.
 //!
 //! Invariant: every call gets one answer. If its driver is lost, with the runtime
 //! it ran on, the call computes by itself.
@@ -16,6 +17,7 @@
 mod book;
 mod crowd;
 mod rows;
+mod trust;
 
 use std::{
     any::Any,
@@ -45,13 +47,10 @@ use tokio::{
 use crate::session::TimedSession;
 use book::Tally;
 use rows::RowShape;
+use trust::{Plan, Trust};
 
 pub(crate) use book::BatchBook;
 pub(crate) use crowd::{Crowd, Running};
-
-/// Joined batches that are compared with single calls at most, if all of their
-/// calls were equal; a batch of different calls is enough of a comparison.
-const MAX_CHECKS: u32 = 4;
 
 /// Batches in a row that fail while each of their calls succeeds alone, after
 /// which calls are not joined any more.
@@ -93,7 +92,7 @@ pub(crate) struct Batcher {
     open: Mutex<Open>,
     /// Why calls are not joined.
     without_effect: OnceLock<String>,
-    checks_left: AtomicU32,
+    trust: Trust,
     failures: AtomicU32,
     /// Lone calls since calls were joined last.
     lonely: AtomicU32,
@@ -130,7 +129,7 @@ impl Batcher {
                 number: 0,
             }),
             without_effect: OnceLock::new(),
-            checks_left: AtomicU32::new(MAX_CHECKS),
+            trust: Trust::default(),
             failures: AtomicU32::new(0),
             lonely: AtomicU32::new(0),
         });
@@ -321,6 +320,11 @@ impl Batcher {
         session: &Arc<TimedSession>,
         calls: &[Call],
     ) -> Option<Vec<Outcome>> {
+        let alike = calls.iter().all(|call| call.inputs == calls[0].inputs);
+        let plan = self.trust.plan(alike);
+        if plan == Plan::Apart {
+            return None;
+        }
         let inputs = rows::join(calls.iter().map(|call| call.inputs.as_slice()))?;
         let outputs = match self.compute(session, inputs).await {
             Ok(outputs) => outputs,
@@ -332,32 +336,31 @@ impl Batcher {
             self.give_up("answers a batch with another number of rows than it got");
             return None;
         };
-        if self.checks_left.load(Ordering::Relaxed) == 0 {
+        // Another batch may have found out meanwhile that answers are wrong.
+        if plan == Plan::Joined && self.is_active() {
             return Some(parted.into_iter().map(Ok).collect());
         }
-        Some(self.check(session, calls, &parted).await)
+        Some(self.compare(session, calls, &parted, alike).await)
     }
 
     /// Computes each call alone too; the single results are what callers get.
-    async fn check(
+    async fn compare(
         &self,
         session: &Arc<TimedSession>,
         calls: &[Call],
         joined: &[Vec<Tensor>],
+        alike: bool,
     ) -> Vec<Outcome> {
         let single = self.run_each(session, calls).await;
-        let agrees = |(single, joined): (&Outcome, &Vec<Tensor>)| {
-            single
-                .as_ref()
-                .map_or(true, |single| rows::agree(single, joined))
-        };
-        if !single.iter().zip(joined).all(agrees) {
+        let known = single.iter().filter_map(|it| it.as_deref().ok());
+        let known: Vec<&[Tensor]> = known.collect();
+        let pairs = single.iter().zip(joined);
+        let mut pairs = pairs.filter_map(|(single, joined)| Some((single.as_ref().ok()?, joined)));
+        if !pairs.all(|(single, joined)| rows::agree(single, joined)) {
             self.give_up("gives other answers in a batch than alone");
+        } else if !alike && known.len() == calls.len() && rows::differ(&known) {
+            self.trust.proved();
         }
-        let tells = calls.iter().any(|call| call.inputs != calls[0].inputs);
-        let left = self.checks_left.load(Ordering::Relaxed);
-        let left = if tells { 0 } else { left.saturating_sub(1) };
-        self.checks_left.store(left, Ordering::Relaxed);
         single
     }
 

@@ -15,6 +15,13 @@ const RELATIVE: f64 = 1e-3;
 /// See [`RELATIVE`]; for results near zero.
 const ABSOLUTE: f64 = 1e-4;
 
+/// How many times farther apart results must be to count as different ones.
+const APART: f64 = 10.0;
+
+/// Rows of one call that are looked for in the others at most; bounds the time that
+/// calls without any difference take.
+const LOOKED_FOR: usize = 16;
+
 /// Why a model's calls cannot be joined; `None` if its first dimensions are open.
 pub(super) fn obstacle(signature: &Signature) -> Option<String> {
     let inputs = signature.inputs.iter().map(|spec| ("input", spec));
@@ -100,21 +107,55 @@ pub(super) fn part(outputs: &[Tensor], rows: &[usize]) -> Option<Vec<Vec<Tensor>
 
 /// Whether both are the same result, computed in another order perhaps.
 pub(super) fn agree(these: &[Tensor], those: &[Tensor]) -> bool {
-    these.len() == those.len() && these.iter().zip(those).all(|(a, b)| agrees(a, b))
+    agree_within(1.0, these, those)
 }
 
-fn agrees(this: &Tensor, that: &Tensor) -> bool {
+/// Whether some call's outputs are not those of the others: a row of the first is
+/// none of another's. Only then would mixed rows show.
+pub(super) fn differ(calls: &[&[Tensor]]) -> bool {
+    let Some((first, others)) = calls.split_first() else {
+        return false;
+    };
+    let some: Vec<_> = single_rows(first).take(LOOKED_FOR).collect();
+    let lacks = |other: &&[Tensor]| {
+        let in_other =
+            |row: &Vec<Tensor>| single_rows(other).any(|theirs| agree_within(APART, row, &theirs));
+        !some.iter().all(in_other)
+    };
+    others.iter().any(lacks)
+}
+
+/// Each row of all outputs by itself.
+fn single_rows(outputs: &[Tensor]) -> impl Iterator<Item = Vec<Tensor>> {
+    let rows = outputs.first().and_then(|it| it.shape().first().copied());
+    (0..rows.unwrap_or(0)).filter_map(|at| outputs.iter().map(|it| single_row(it, at)).collect())
+}
+
+fn single_row(output: &Tensor, at: usize) -> Option<Tensor> {
+    let (rows, rest) = output.shape().split_first()?;
+    let bytes = output.data().len().checked_div(*rows)?;
+    let data = output.data().get(at * bytes..(at + 1) * bytes)?;
+    let shape = [&[1], rest].concat();
+    Tensor::new(output.kind(), shape, Bytes::copy_from_slice(data)).ok()
+}
+
+fn agree_within(times: f64, these: &[Tensor], those: &[Tensor]) -> bool {
+    let pairs = || these.iter().zip(those);
+    these.len() == those.len() && pairs().all(|(a, b)| agrees(times, a, b))
+}
+
+fn agrees(times: f64, this: &Tensor, that: &Tensor) -> bool {
     if (this.kind(), this.shape()) != (that.kind(), that.shape()) {
         return false;
     }
     match this.kind() {
         TensorType::F32 => {
             let floats = |tensor: &Tensor| elements(tensor, |it| f32::from_le_bytes(it).into());
-            all_near(&floats(this), &floats(that))
+            all_near(times, &floats(this), &floats(that))
         }
         TensorType::F64 => {
             let floats = |tensor: &Tensor| elements(tensor, f64::from_le_bytes);
-            all_near(&floats(this), &floats(that))
+            all_near(times, &floats(this), &floats(that))
         }
         TensorType::I32 | TensorType::I64 | TensorType::U8 | TensorType::Bool => {
             this.data() == that.data()
@@ -127,11 +168,10 @@ fn elements<const N: usize>(tensor: &Tensor, read: impl Fn([u8; N]) -> f64) -> V
     chunks.iter().map(|chunk| read(*chunk)).collect()
 }
 
-fn all_near(these: &[f64], those: &[f64]) -> bool {
+fn all_near(times: f64, these: &[f64], those: &[f64]) -> bool {
     let near = |(a, b): (&f64, &f64)| {
-        a == b
-            || (a.is_nan() && b.is_nan())
-            || (a - b).abs() <= ABSOLUTE + RELATIVE * a.abs().max(b.abs())
+        let least = ABSOLUTE + RELATIVE * a.abs().max(b.abs());
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= times * least
     };
     these.iter().zip(those).all(near)
 }
@@ -199,6 +239,25 @@ mod tests {
         assert!(!agree(&floats(&[1.0]), &floats(&[f32::NAN])));
         assert!(!agree(&floats(&[1.0]), &floats(&[1.0, 1.0])));
         assert!(!agree(&[bytes(&[2], 0)], &[bytes(&[2], 1)]));
+    }
+
+    #[test]
+    fn only_outputs_with_rows_of_their_own_differ() {
+        let of = |values: &[f32]| floats(values);
+        let calls = |calls: &[&[f32]]| calls.iter().map(|it| of(it)).collect::<Vec<_>>();
+        for (outputs, differs) in [
+            (calls(&[&[0.0], &[0.0, 0.0]]), false),
+            (calls(&[&[1.0, 3.0], &[1.0, 3.0]]), false),
+            (calls(&[&[1.0], &[1.000_5]]), false),
+            (calls(&[&[f32::NAN], &[f32::NAN]]), false),
+            (calls(&[&[1.0], &[1.0], &[2.0]]), true),
+            (calls(&[&[1.0, 2.0], &[1.0]]), true),
+            (calls(&[&[1.0]]), false),
+            (Vec::new(), false),
+        ] {
+            let given: Vec<_> = outputs.iter().map(Vec::as_slice).collect();
+            assert_eq!(differ(&given), differs, "{outputs:?}");
+        }
     }
 
     proptest! {

@@ -17,6 +17,12 @@ enum Manner {
     Doubles,
     /// Adds up over all rows: other answers in a batch than alone.
     Mixes,
+    /// Takes the mean of all rows from each: equal rows do not show it.
+    Centres,
+    /// Doubles until a number is above 100, then adds the largest to all rows.
+    MixesLarge,
+    /// Answers zeros, whatever it got.
+    Zeros,
     /// Answers one row, whatever it got.
     OneRow,
     /// Fails on more than one row.
@@ -62,6 +68,16 @@ impl Session for Recorder {
                 tensor(&numbers.iter().map(|it| it * 2.0).collect::<Vec<_>>())
             }
             Manner::Mixes => tensor(&vec![sum; rows * 2]),
+            Manner::Centres => {
+                let mean = sum / numbers.len() as f32;
+                tensor(&numbers.iter().map(|it| it - mean).collect::<Vec<_>>())
+            }
+            Manner::MixesLarge => {
+                let large = numbers.iter().copied().fold(100.0, f32::max) - 100.0;
+                let number = |it: &f32| it * 2.0 + large;
+                tensor(&numbers.iter().map(number).collect::<Vec<_>>())
+            }
+            Manner::Zeros => tensor(&vec![0.0; rows * 2]),
             Manner::OneRow => tensor(&[sum, sum]),
         }])
     }
@@ -105,7 +121,7 @@ impl Stage {
     /// Up to 8 rows, 5 ms; nothing left to compare.
     fn new(manner: Manner) -> Self {
         let stage = Self::unchecked(manner, None);
-        stage.batcher.checks_left.store(0, Ordering::Relaxed);
+        stage.batcher.trust.grant();
         stage
     }
 
@@ -277,7 +293,7 @@ async fn a_caller_that_goes_leaves_its_batch() {
 async fn a_caller_that_goes_while_its_batch_runs_disturbs_nobody() {
     let (go, gate) = mpsc::channel();
     let stage = Stage::unchecked(Manner::Doubles, Some(gate));
-    stage.batcher.checks_left.store(0, Ordering::Relaxed);
+    stage.batcher.trust.grant();
     let (gone, stays) = (stage.call(&[1.0, 1.0]), stage.call(&[2.0, 2.0]));
     while stage.runs().is_empty() {
         yield_now().await;
@@ -351,12 +367,94 @@ async fn a_model_that_mixes_its_rows_is_found_out_and_answers_right() {
     assert_eq!(told.unwrap(), "gives other answers in a batch than alone");
 }
 
+/// Two calls at the same time.
+async fn pair(stage: &Stage, one: &[f32], other: &[f32]) -> [Vec<f32>; 2] {
+    let (one, other) = (stage.call(one), stage.call(other));
+    [answer_of(one).await, answer_of(other).await]
+}
+
+/// Whether the last batch was joined and not compared.
+fn went_unseen(stage: &Stage) -> bool {
+    stage.runs().last() != Some(&1)
+}
+
 #[tokio::test(start_paused = true)]
-async fn one_batch_of_different_calls_is_comparison_enough() {
+async fn several_batches_of_different_calls_are_compared_first() {
     let stage = Stage::unchecked(Manner::Doubles, None);
-    let right = [[2.0, 4.0], [6.0, 8.0], [2.0, 4.0], [6.0, 8.0]];
-    assert_eq!(two_pairs(&stage).await, right);
-    assert_eq!(stage.runs(), [2, 1, 1, 2]);
+    for number in 0..trust::ENOUGH {
+        let number = number as f32;
+        let right = [vec![2.0 * number, 0.0], vec![2.0, 100.0]];
+        assert_eq!(pair(&stage, &[number, 0.0], &[1.0, 50.0]).await, right);
+        assert!(!went_unseen(&stage));
+    }
+    assert_eq!(
+        pair(&stage, &[1.0, 0.0], &[2.0, 0.0]).await,
+        [[2.0, 0.0], [4.0, 0.0]]
+    );
+    assert!(went_unseen(&stage));
+}
+
+/// Different calls to a model that takes the mean off, after `batches` of `calls`.
+async fn is_found_out_after(batches: u64, calls: [&[f32]; 2]) {
+    let stage = Stage::unchecked(Manner::Centres, None);
+    for _ in 0..batches {
+        pair(&stage, calls[0], calls[1]).await;
+        assert!(stage.batcher.is_active());
+    }
+    for _ in 0..100 {
+        let right = [[-0.5, 0.5], [-1.0, 1.0]];
+        assert_eq!(pair(&stage, &[1.0, 2.0], &[3.0, 5.0]).await, right);
+    }
+    assert!(!stage.batcher.is_active());
+    assert_eq!(stage.log.lines().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_calls_first_do_not_hide_that_rows_are_mixed() {
+    for batches in [1, 8, 4 * trust::FIRST] {
+        is_found_out_after(batches, [&[1.0, 2.0], &[1.0, 2.0]]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn zeros_first_do_not_hide_that_rows_are_mixed() {
+    for batches in [1, 8, 4 * trust::FIRST] {
+        is_found_out_after(batches, [&[0.0; 2], &[0.0; 4]]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_calls_first_show_that_rows_are_mixed() {
+    is_found_out_after(0, [&[], &[]]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn mixing_of_rare_data_is_found_by_a_sample() {
+    let stage = Stage::unchecked(Manner::MixesLarge, None);
+    for number in 0..100 {
+        let number = number as f32;
+        let right = [vec![2.0 * number; 2], vec![1.0; 2]];
+        assert_eq!(pair(&stage, &[number; 2], &[0.5; 2]).await, right);
+    }
+    assert!(went_unseen(&stage) && stage.batcher.is_active());
+    for _ in 0..trust::SAMPLE {
+        pair(&stage, &[500.0; 2], &[1.0; 2]).await;
+    }
+    assert!(!stage.batcher.is_active());
+    let right = [[1_400.0; 2], [2.0; 2]];
+    assert_eq!(pair(&stage, &[500.0; 2], &[1.0; 2]).await, right);
+    assert!(stage.log.lines()[0].contains("gives other answers in a batch"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proves_nothing_is_not_compared_for_ever_nor_joined_unseen() {
+    let stage = Stage::unchecked(Manner::Zeros, None);
+    for number in 0..2 * trust::FIRST {
+        pair(&stage, &[number as f32; 2], &[0.5; 2]).await;
+        assert!(!went_unseen(&stage));
+    }
+    let joined = stage.runs().iter().filter(|rows| **rows == 2).count() as u64;
+    assert_eq!(joined, trust::FIRST + trust::FIRST / trust::AGAIN);
 }
 
 #[tokio::test(start_paused = true)]
