@@ -14,6 +14,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -90,15 +91,29 @@ impl Ledger {
         settings: &Settings,
         replicas: u32,
     ) -> Result<Arc<Reservation>, Shortage> {
+        self.hold_most(service, settings, replicas..=replicas)
+    }
+
+    /// Like [`Ledger::hold`], for as many of `replicas` as there is room for.
+    ///
+    /// # Errors
+    /// What is missing for the fewest of them.
+    pub(crate) fn hold_most(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        settings: &Settings,
+        replicas: RangeInclusive<u32>,
+    ) -> Result<Arc<Reservation>, Shortage> {
         let one = need(settings);
-        let need = times(one, replicas);
+        let (fewest, most) = replicas.into_inner();
         let mut books = self.lock();
         let free = self.free(service, &books.held);
-        if need.cores > free.cores + ROUNDING || need.bytes > free.bytes {
+        let replicas = most.min(how_often(one, free));
+        if replicas < fewest {
             return Err(Shortage {
                 service: service.clone(),
-                replicas,
-                need,
+                replicas: fewest,
+                need: times(one, fewest),
                 free,
                 total: self.total,
                 holders: holders(&books.held),
@@ -255,17 +270,10 @@ impl Reservation {
     }
 
     fn room_in(&self, books: &Books) -> u32 {
-        let free = self.ledger.free(&self.service, &books.held);
+        let mut free = self.ledger.free(&self.service, &books.held);
         let own = books.share(self).map(|share| share.whole());
-        let cores = free.cores - own.map_or(0.0, |own| own.cores) + ROUNDING;
-        // What takes nothing has room without end; the cast saturates.
-        let by_cores = match self.one.cores {
-            one if one > 0.0 => (cores / one).max(0.0) as u32,
-            _ => u32::MAX,
-        };
-        let by_bytes = free.bytes.checked_div(self.one.bytes);
-        let by_bytes = by_bytes.and_then(|times| u32::try_from(times).ok());
-        by_cores.min(by_bytes.unwrap_or(u32::MAX))
+        free.cores -= own.map_or(0.0, |own| own.cores);
+        how_often(self.one, free)
     }
 }
 
@@ -316,6 +324,18 @@ fn need(settings: &Settings) -> Capacity {
         cores: settings.resources.cpu,
         bytes: (settings.resources.memory_in_gb * 1e9).round() as u64,
     }
+}
+
+/// How often `one` fits into what is `free`.
+fn how_often(one: Capacity, free: Capacity) -> u32 {
+    // What takes nothing has room without end; the cast saturates.
+    let by_cores = match one.cores {
+        one if one > 0.0 => ((free.cores + ROUNDING) / one).max(0.0) as u32,
+        _ => u32::MAX,
+    };
+    let by_bytes = free.bytes.checked_div(one.bytes);
+    let by_bytes = by_bytes.map_or(u32::MAX, |times| u32::try_from(times).unwrap_or(u32::MAX));
+    by_cores.min(by_bytes)
 }
 
 fn times(one: Capacity, replicas: u32) -> Capacity {

@@ -140,7 +140,7 @@ impl Control {
         let Some(running) = self.live.now(&spec.name).running else {
             return Ok(());
         };
-        let replicas = first_replicas(spec, Some(&running));
+        let replicas = *first_replicas(spec, Some(&running)).start();
         let (serving, settings) = (&running.reserved, &spec.settings);
         match self.ledger.never_both(serving, settings, replicas) {
             Some(both) => Err(ControlError::NoRoomForBoth(both)),

@@ -4,7 +4,7 @@
 //! healthy; only then requests are switched over. Whatever fails before leaves
 //! the old revision as it was.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use lusk_contract::Progress;
@@ -111,8 +111,12 @@ impl Deployment {
             freed.mark_unchanged();
             // Those that serve may have become more or fewer meanwhile.
             let replicas = self.replicas();
-            let missing = match self.control.ledger.hold(name, settings, replicas) {
-                Ok(reserved) => break reserved,
+            let most = *replicas.end();
+            let missing = match self.control.ledger.hold_most(name, settings, replicas) {
+                Ok(reserved) => {
+                    self.tell_fewer(reserved.replicas(), most);
+                    break reserved;
+                }
                 Err(missing) => missing.to_string(),
             };
             let failure = unschedulable(&self.accepted, &missing);
@@ -135,10 +139,23 @@ impl Deployment {
     }
 
     /// Replicas to start.
-    fn replicas(&self) -> u32 {
+    fn replicas(&self) -> RangeInclusive<u32> {
         let spec = &self.accepted.spec;
         let serving = self.control.live.now(&spec.name).running;
         first_replicas(spec, serving.as_deref())
+    }
+
+    /// Says that the revision begins with fewer replicas than the one that serves has.
+    fn tell_fewer(&self, replicas: u32, serving: u32) {
+        if replicas < serving {
+            let text = format!(
+                "room for {replicas} of {} beside those that serve; the load brings more \
+                 once these are gone",
+                count(serving, "replica")
+            );
+            self.operation
+                .event(Step::Capacity, StepOutcome::Warning, &text);
+        }
     }
 
     fn tell_room(&self, settings: &Settings, replicas: u32) {

@@ -51,7 +51,8 @@ impl Control {
         for record in healthy {
             let settings = &record.spec.settings;
             let replicas = first_replicas(&record.spec, None);
-            match self.ledger.hold(&record.spec.name, settings, replicas) {
+            let (ledger, name) = (&self.ledger, &record.spec.name);
+            match ledger.hold(name, settings, *replicas.start()) {
                 Ok(reserved) => fitting.push((record, reserved)),
                 Err(missing) => late.push((record, missing.to_string())),
             }

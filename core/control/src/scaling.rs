@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -103,14 +104,19 @@ pub(crate) fn policy(spec: &ServiceSpec) -> Option<ScalePolicy> {
     }
 }
 
-/// Replicas that a new revision starts with: those that the load has made of the
-/// one that serves, so that an update under load has no fewer; one of a service
-/// that may sleep, because a script must be seen to start.
-pub(crate) fn first_replicas(spec: &ServiceSpec, serving: Option<&Running>) -> u32 {
+/// Replicas that a new revision starts with: as many of these as there is room for.
+///
+/// At most those that the load has made of the one that serves, so that an update
+/// under load has no fewer where the node can hold both; the load brings the rest
+/// once the old ones are gone. At least one of a service that may sleep, because a
+/// script must be seen to start.
+pub(crate) fn first_replicas(spec: &ServiceSpec, serving: Option<&Running>) -> RangeInclusive<u32> {
     let Some(policy) = policy(spec) else {
-        return spec.settings.initial_replicas();
+        let fixed = spec.settings.initial_replicas();
+        return fixed..=fixed;
     };
+    let fewest = policy.min_replicas.max(1);
     let serving = serving.map_or(0, |running| running.route.replicas().len());
     let serving = u32::try_from(serving).unwrap_or(u32::MAX);
-    serving.clamp(policy.min_replicas.max(1), policy.max_replicas.max(1))
+    fewest..=serving.clamp(fewest, policy.max_replicas.max(1))
 }

@@ -7,15 +7,15 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use lusk_domain::{AutoScalerChange, OperationState, ScaleReason, SettingsChange};
+use lusk_domain::{AutoScalerChange, OperationState, ScaleReason, SettingsChange, StepOutcome};
 use lusk_router::{RouteError, Scored};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use super::{House, create, end, fakes::Mood, name};
-use crate::{Control, UpdateService};
+use super::{House, create, end, fakes::Mood, name, told};
+use crate::{Control, ControlError, UpdateService};
 
 const TENTH: u64 = 100_000_000;
 
@@ -178,6 +178,59 @@ async fn an_update_under_load_starts_as_many_as_serve() {
     control.shutdown().await;
     let control = house.start().await;
     assert_eq!(control.ledger.held().bytes, TENTH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_of_a_service_that_fills_the_node_begins_with_fewer() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut settings = scaled(1, 10, 1);
+    if let Some(one) = &mut settings.container_resource_requirements {
+        one.memory_in_gb = Some(1.0);
+    }
+    deploy(&house, &control, settings).await;
+    hold(&house, 0..3);
+    let requests = send(&house, 3);
+    becomes_ready(&house, 3).await;
+    let change = UpdateService {
+        entry: Some(house.entry("two")),
+        ..UpdateService::default()
+    };
+    let accepted = control.update(&name("digits"), change).await.unwrap();
+    let text = told(&control, accepted.id, StepOutcome::Warning).await;
+    assert_eq!(
+        text,
+        "room for 1 of 3 replicas beside those that serve; the load brings more once these are gone"
+    );
+    let oldest = || house.router.route("digits").unwrap().replicas()[0].0;
+    while oldest() == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(ready(&house), 1);
+    hold(&house, []);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert_eq!(house.answer("digits").await.as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_begins_with_no_fewer_than_the_least() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut settings = scaled(3, 10, 1);
+    if let Some(one) = &mut settings.container_resource_requirements {
+        one.memory_in_gb = Some(1.0);
+    }
+    deploy(&house, &control, settings).await;
+    let change = UpdateService {
+        entry: Some(house.entry("two")),
+        ..UpdateService::default()
+    };
+    let refused = control.update(&name("digits"), change).await.unwrap_err();
+    assert!(matches!(refused, ControlError::NoRoomForBoth(_)));
 }
 
 #[tokio::test(start_paused = true)]
