@@ -11,18 +11,17 @@ use std::{
 };
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tower_service::Service;
+
+use crate::socket::Socket;
 
 /// After so much silence of a connection its other end is asked for a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
-
-/// A connection's bytes.
-pub(crate) type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -66,7 +65,8 @@ impl Service<Uri> for Connector {
         let (connecting, limit) = (self.inner.call(to), self.limit);
         Box::pin(async move {
             let late = || format!("no connection stands after {} ms", limit.as_millis());
-            timeout(limit, connecting).await.map_err(|_| late())?
+            let connected = timeout(limit, connecting).await.map_err(|_| late())?;
+            connected.map(Socket::new)
         })
     }
 }

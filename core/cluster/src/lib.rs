@@ -21,6 +21,7 @@ mod replica;
 mod schema;
 mod seats;
 mod shelves;
+mod socket;
 mod trust;
 mod upstream;
 mod wire;

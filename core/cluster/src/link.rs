@@ -103,6 +103,12 @@ impl Link {
                 self.tell(&why);
                 return ScriptError::Raised(why);
             }
+            Failed::NotTaken(_) | Failed::Unfit(_) => {
+                // Whoever sends what it does not take, or asks for what it cannot
+                // answer well, does not put it out.
+                self.tell(&why);
+                return ScriptError::Died(format!("outside replica {number}: {why}"));
+            }
             Failed::CutShort(_) => return ScriptError::CutShort(why),
             Failed::Refused(_) => self.health.is_gone(),
             Failed::NotSent(_) | Failed::Broken(_) => self.health.failed(),

@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -20,15 +24,36 @@ pub(crate) enum Outgoing {
         /// Bytes to come, where that is known.
         left: Option<u64>,
         parts: Parts,
+        sending: Arc<Sending>,
     },
 }
 
+/// Whether a body is still on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    is_over: AtomicBool,
+}
+
+impl Sending {
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+}
+
 impl Outgoing {
+    /// What is known of it later; nothing of one that goes out at once.
+    pub(crate) fn sending(&self) -> Option<Arc<Sending>> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Parts { sending, .. } => Some(Arc::clone(sending)),
+        }
+    }
+
     /// What it was made of; of no use once some of it was taken.
     pub(crate) fn into_flow(self) -> Flow {
         match self {
             Self::Whole(bytes) => Flow::Whole(bytes),
-            Self::Parts { left, parts } => Flow::Parts {
+            Self::Parts { left, parts, .. } => Flow::Parts {
                 length: left,
                 parts,
             },
@@ -43,6 +68,7 @@ impl From<Flow> for Outgoing {
             Flow::Parts { length, parts } => Self::Parts {
                 left: length,
                 parts,
+                sending: Arc::default(),
             },
         }
     }
@@ -59,10 +85,18 @@ impl Body for Outgoing {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Parts { left, parts } => {
+            Self::Parts {
+                left,
+                parts,
+                sending,
+            } => {
                 let part = std::task::ready!(parts.poll_next_unpin(context));
                 if let (Some(left), Some(Ok(part))) = (left, &part) {
                     *left = left.saturating_sub(part.len() as u64);
+                    sending.is_over.store(*left == 0, Relaxed);
+                }
+                if part.is_none() {
+                    sending.is_over.store(true, Relaxed);
                 }
                 Poll::Ready(part.map(|part| part.map(Frame::data)))
             }

@@ -76,8 +76,8 @@ impl Stream for Answering {
         let link = this.work.link();
         match part {
             Some(Err(error)) => {
+                let failed = Failed::mid_answer(&error, reading);
                 this.reading = None;
-                let failed = Failed::mid_answer(&error);
                 link.failed(&failed);
                 Poll::Ready(Some(Err(BrokenOff(failed.reason()))))
             }

@@ -45,6 +45,10 @@ pub(crate) enum Failed {
     NotSent(String),
     /// The connection broke, or what came is no answer.
     Broken(String),
+    /// The connection broke before the server took all of the request.
+    NotTaken(String),
+    /// The answer is one that cannot be passed on.
+    Unfit(String),
     /// The answer is larger than this many bytes.
     TooLarge(usize),
     /// The request did not come whole: not the server's fault.
@@ -55,9 +59,12 @@ impl Failed {
     /// In words.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Refused(why) | Self::NotSent(why) | Self::Broken(why) | Self::CutShort(why) => {
-                why.clone()
-            }
+            Self::Refused(why)
+            | Self::NotSent(why)
+            | Self::Broken(why)
+            | Self::NotTaken(why)
+            | Self::Unfit(why)
+            | Self::CutShort(why) => why.clone(),
             Self::TooLarge(limit) => {
                 format!("its answer is larger than {limit} bytes, the most that is taken")
             }
@@ -65,14 +72,16 @@ impl Failed {
     }
 
     /// Of an answer that had begun.
-    pub(crate) fn mid_answer(error: &hyper::Error) -> Self {
+    pub(crate) fn mid_answer(error: &hyper::Error, reading: &Reading) -> Self {
         if error.is_user() {
             return Self::CutShort(innermost(error));
         }
         let why = innermost(error);
-        Self::Broken(format!(
-            "the connection broke in the middle of its answer: {why}"
-        ))
+        let why = format!("the connection broke in the middle of its answer: {why}");
+        match reading.was_sending() {
+            true => Self::NotTaken(why),
+            false => Self::Broken(why),
+        }
     }
 }
 
@@ -189,7 +198,10 @@ impl Upstream {
                     let why = "its connection was closed before the request was sent";
                     return Err((Failed::NotSent(why.to_owned()), Some(request)));
                 }
-                None => return Err((not_answered(&refused.into_error()), None)),
+                None => {
+                    let was_sending = wire.was_sending();
+                    return Err((not_answered(&refused.into_error(), was_sending), None));
+                }
             };
         }
     }
@@ -222,7 +234,7 @@ impl Upstream {
         }
         let (mut lone, mut joined) = (Bytes::new(), BytesMut::new());
         while let Some(part) = reading.part().await {
-            let part = part.map_err(|error| Failed::mid_answer(&error))?;
+            let part = part.map_err(|error| Failed::mid_answer(&error, &reading))?;
             if lone.len().max(joined.len()) + part.len() > limit {
                 return Err(Failed::TooLarge(limit));
             }
@@ -304,13 +316,18 @@ fn back(request: Request<Outgoing>, target: String) -> RelayRequest {
     }
 }
 
-fn not_answered(error: &hyper::Error) -> Failed {
+fn not_answered(error: &hyper::Error, was_sending: bool) -> Failed {
     let why = innermost(error);
     if error.is_user() {
         return Failed::CutShort(why);
     }
     if error.is_parse() {
         return Failed::Broken(format!("its answer is not HTTP: {why}"));
+    }
+    if was_sending {
+        return Failed::NotTaken(format!(
+            "the connection broke before it took all of the request: {why}"
+        ));
     }
     Failed::Broken(format!("the connection broke before it answered: {why}"))
 }

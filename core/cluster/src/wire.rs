@@ -7,6 +7,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -21,7 +22,10 @@ use hyper::{
     },
 };
 
-use crate::{connector::Socket, outgoing::Outgoing};
+use crate::{
+    outgoing::{Outgoing, Sending},
+    socket::Socket,
+};
 
 /// Most bytes of an answer's head; the scoring door takes as many of a request's.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -31,6 +35,10 @@ pub(crate) struct Wire {
     sender: SendRequest<Outgoing>,
     /// None when it ended. Boxed, for it is large and changes hands with each request.
     connection: Option<Box<Connection<Socket, Outgoing>>>,
+    /// Of the request that it serves, where that takes its time.
+    sending: Option<Arc<Sending>>,
+    /// The other end did not take all that was written, and it ended.
+    was_deaf: bool,
 }
 
 impl Wire {
@@ -41,6 +49,8 @@ impl Wire {
         Ok(Self {
             sender,
             connection: Some(Box::new(connection)),
+            sending: None,
+            was_deaf: false,
         })
     }
 
@@ -56,26 +66,42 @@ impl Wire {
         &mut self,
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        self.sending = request.body().sending();
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|context| {
-            drive(&mut self.connection, context);
+            drive(&mut self.connection, &mut self.was_deaf, context);
             answer.as_mut().poll(context)
         })
         .await
     }
 
+    /// Whether its server has not taken all of the request.
+    pub(crate) fn was_sending(&self) -> bool {
+        self.was_deaf
+            || self
+                .sending
+                .as_ref()
+                .is_some_and(|sending| !sending.is_over())
+    }
+
     fn drive(&mut self, context: &mut Context<'_>) {
-        drive(&mut self.connection, context);
+        drive(&mut self.connection, &mut self.was_deaf, context);
     }
 }
 
 /// Does what can be done now. A connection that ended is dropped, which tells the
 /// request and the answer on it.
-fn drive(connection: &mut Option<Box<Connection<Socket, Outgoing>>>, context: &mut Context<'_>) {
+fn drive(
+    connection: &mut Option<Box<Connection<Socket, Outgoing>>>,
+    was_deaf: &mut bool,
+    context: &mut Context<'_>,
+) {
     if let Some(open) = connection
         && Pin::new(&mut **open).poll(context).is_ready()
     {
-        *connection = None;
+        if let Some(ended) = connection.take() {
+            *was_deaf = ended.into_parts().io.is_deaf();
+        }
     }
 }
 
@@ -98,6 +124,11 @@ impl Reading {
     /// Whether nothing more comes.
     pub(crate) fn is_over(&self) -> bool {
         self.body.is_end_stream()
+    }
+
+    /// Whether its server has not taken all of the request.
+    pub(crate) fn was_sending(&self) -> bool {
+        self.wire.was_sending()
     }
 
     /// The next part; none at the end. Trailers are of no use to a caller.

@@ -212,6 +212,50 @@ async fn a_server_that_dies_in_the_middle_breaks_the_answer_off() {
     assert_eq!(answer.next().await, None);
 }
 
+/// A part after which the other end does not have to wait for a look at the answer.
+const LARGE: usize = 8 << 20;
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_taken_reaches_the_caller() {
+    let bare = Bare::new().await;
+    for round in 0..200 {
+        let (asked, sends) = upload((round % 2 == 0).then_some(LARGE as u64));
+        sends.send(Ok(vec![b'x'; LARGE].into())).unwrap();
+        drop(sends);
+        let serves = async {
+            let mut stream = bare.accept().await;
+            // What is not read when it is closed resets the connection.
+            let mut head = [0; 20];
+            stream.read_exact(&mut head).await.unwrap();
+            let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig";
+            stream.write_all(answer).await.unwrap();
+        };
+        let (relayed, ()) = tokio::join!(bare.replica.relay(asked), serves);
+        let reply = relayed.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(reply.status, 413);
+        assert!(matches!(reply.body, Flow::Whole(body) if body == "big"));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_while_it_is_sent_to_is_not_put_out() {
+    let bare = Bare::new().await;
+    for _ in 0..6 {
+        let (asked, sends) = upload(None);
+        sends.send(Ok("one".into())).unwrap();
+        let serves = async {
+            let mut stream = bare.accept().await;
+            read_until(&mut stream, "3\r\none\r\n").await;
+        };
+        let (relayed, ()) = tokio::join!(bare.replica.relay(asked), serves);
+        let error = relayed.unwrap_err().error;
+        assert!(
+            matches!(&error, ScriptError::Died(why) if why.contains("took all")),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_gives_the_request_back() {
     let server =
