@@ -16,6 +16,7 @@ mod place;
 mod script;
 mod service;
 mod settings;
+mod variables;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ pub(crate) use service::{
     ServiceRunArgs, ServiceScalingArgs, ServiceUpdateArgs,
 };
 pub(crate) use settings::SettingsArgs;
+pub(crate) use variables::parse;
 
 use crate::commands::{quickstart::QuickstartArgs, up::UpArgs};
 

@@ -11,13 +11,12 @@ mod wire;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::parse();
     start_logging(&cli);
     let outcome = runtime(&cli).map_err(Into::into).and_then(|runtime| {
         let outcome = runtime.block_on(commands::run(cli));
