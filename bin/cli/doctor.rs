@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use lusk_images::RegistryAddress;
 
 /// Flags of `doctor`: those of `up` that it looks at.
 #[derive(Debug, Clone, Args)]
@@ -32,11 +31,21 @@ pub(crate) struct DoctorArgs {
     )]
     pub(crate) admin: SocketAddr,
     /// Registry of the workspace
-    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_REGISTRY")]
-    pub(crate) registry: Option<RegistryAddress>,
+    #[arg(
+        long,
+        value_name = "[URL/]HOST[/PREFIX]",
+        env = "LUSK_REGISTRY",
+        hide_env_values = true
+    )]
+    pub(crate) registry: Option<String>,
     /// Registry of images for everybody
-    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_GLOBAL_REGISTRY")]
-    pub(crate) global_registry: Option<RegistryAddress>,
+    #[arg(
+        long,
+        value_name = "[URL/]HOST[/PREFIX]",
+        env = "LUSK_GLOBAL_REGISTRY",
+        hide_env_values = true
+    )]
+    pub(crate) global_registry: Option<String>,
     /// Where outputs are kept: az://, s3://, gs:// or file://
     #[arg(long, value_name = "URL", env = "LUSK_OUTPUTS", hide_env_values = true)]
     pub(crate) outputs: Option<String>,

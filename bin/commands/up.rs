@@ -1,19 +1,19 @@
 //! `lusk up`: a node in the foreground until it is told to stop.
 
+mod registry;
 mod router;
 mod tls;
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use clap::Args;
-use lusk_images::RegistryAddress;
+use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use router::RouterArgs;
-use tls::TlsArgs;
 pub(crate) use router::Shards;
+use tls::TlsArgs;
 
 use crate::{
     cli::{Format, GlobalArgs},
@@ -58,11 +58,21 @@ pub(crate) struct UpArgs {
     /// Plain HTTP only on loopback. User and password come from
     /// LUSK_REGISTRY_USERNAME and LUSK_REGISTRY_PASSWORD, else from the Docker
     /// config file.
-    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_REGISTRY")]
-    pub(crate) registry: Option<RegistryAddress>,
+    #[arg(
+        long,
+        value_name = "[URL/]HOST[/PREFIX]",
+        env = "LUSK_REGISTRY",
+        hide_env_values = true
+    )]
+    pub(crate) registry: Option<String>,
     /// Registry of images for everybody: looked up after the workspace's
-    #[arg(long, value_name = "[URL/]HOST[/PREFIX]", env = "LUSK_GLOBAL_REGISTRY")]
-    pub(crate) global_registry: Option<RegistryAddress>,
+    #[arg(
+        long,
+        value_name = "[URL/]HOST[/PREFIX]",
+        env = "LUSK_GLOBAL_REGISTRY",
+        hide_env_values = true
+    )]
+    pub(crate) global_registry: Option<String>,
     /// Where `./outputs` and logs of replicas are kept: az://, s3://, gs:// or
     /// file:// [default: outputs/ in the data folder]
     #[arg(long, value_name = "URL", env = "LUSK_OUTPUTS", hide_env_values = true)]
@@ -72,7 +82,8 @@ pub(crate) struct UpArgs {
         long,
         value_name = "BYTES",
         env = "LUSK_MAX_BODY_BYTES",
-        default_value_t = 100_000_000
+        default_value_t = 100_000_000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
     )]
     pub(crate) max_body_bytes: usize,
     /// The router's own size.
@@ -106,11 +117,18 @@ impl UpArgs {
                 .workspace_name
                 .parse()
                 .context("reading --workspace-name")?,
-            registry: self.registry.clone(),
-            global_registry: self.global_registry.clone(),
+            registry: registry::address(self.registry.as_deref(), "--registry", "LUSK_REGISTRY")?,
+            global_registry: registry::address(
+                self.global_registry.as_deref(),
+                "--global-registry",
+                "LUSK_GLOBAL_REGISTRY",
+            )?,
             outputs: self.outputs.clone(),
             shards: self.router.shards()?,
-            tls: self.tls.tls().context("reading --tls-certificate and --tls-key")?,
+            tls: self
+                .tls
+                .tls()
+                .context("reading --tls-certificate and --tls-key")?,
         })
     }
 }

@@ -31,6 +31,7 @@ mod doctor;
 mod environments;
 mod examples;
 mod failures;
+mod flags;
 mod images;
 mod load;
 mod local;

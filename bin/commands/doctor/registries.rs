@@ -5,21 +5,21 @@ use tokio::time::Instant;
 
 use super::finding::Finding;
 
-pub(super) async fn workspace(address: Option<RegistryAddress>) -> Finding {
+pub(super) async fn workspace(address: Option<String>) -> Finding {
     asked(address, RegistryRole::Workspace, "--registry").await
 }
 
-pub(super) async fn global(address: Option<RegistryAddress>) -> Finding {
+pub(super) async fn global(address: Option<String>) -> Finding {
     asked(address, RegistryRole::Global, "--global-registry").await
 }
 
-async fn asked(
-    address: Option<RegistryAddress>,
-    role: RegistryRole,
-    flag: &'static str,
-) -> Finding {
+async fn asked(address: Option<String>, role: RegistryRole, flag: &'static str) -> Finding {
     let Some(address) = address else {
         return Finding::ok(format!("none is configured ({flag})"));
+    };
+    let address: RegistryAddress = match address.parse() {
+        Ok(address) => address,
+        Err(why) => return Finding::failed(why, format!("correct {flag}, or its variable")),
     };
     let name = address.to_string();
     let begun = Instant::now();
@@ -48,9 +48,15 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", closed.local_addr().unwrap());
         drop(closed);
-        let finding = global(Some(address.parse().unwrap())).await;
+        let finding = global(Some(address)).await;
         assert_eq!(finding.state, State::Failed);
         assert!(finding.text.contains("not reachable"), "{}", finding.text);
         assert!(finding.remedy.unwrap().contains("--global-registry"));
+    }
+    #[tokio::test]
+    async fn a_password_in_an_address_is_refused_and_not_repeated() {
+        let finding = workspace(Some("http://u:hunter2@127.0.0.1/x".to_owned())).await;
+        assert_eq!(finding.state, State::Failed);
+        assert!(!format!("{finding:?}").contains("hunter2"), "{finding:?}");
     }
 }
