@@ -5,6 +5,9 @@
 //! idle is parked: it gives up hyper's buffers, which are most of what it costs, and
 //! waits for the next byte with next to nothing.
 //!
+//! A door that closes still serves what its callers have sent: whatever the system holds
+//! for it is read, and the last answer says that the connection ends.
+//!
 //! Where the door speaks TLS, callers agree upon the HTTP in the handshake, and all else
 //! is as in the open.
 
@@ -19,6 +22,7 @@ use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use bytes::Bytes;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustix::net::{RecvFlags, recv};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -43,6 +47,10 @@ use crate::{
 /// How a connection of HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Longest wait, once the door closes, for the rest of a head that was begun: a caller
+/// who is alive has sent it, and who is not must not hold up the end.
+const LAST_HEAD: Duration = Duration::from_secs(1);
+
 /// What requests come from and answers go to.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -64,7 +72,7 @@ pub(crate) struct Settings<A> {
 pub(crate) async fn serve<A: Answer>(
     stream: TcpStream,
     ahead: Option<Bytes>,
-    mut settings: Settings<A>,
+    settings: &mut Settings<A>,
 ) -> Option<(TcpStream, Bytes)> {
     let (caller, wire) = Caller::split(stream);
     if let Some(tls) = settings.options.tls.clone() {
@@ -120,6 +128,8 @@ enum Stretch<S> {
     Idle(S, Bytes),
     /// It is to be served elsewhere; these bytes were read ahead.
     Moves(S, Bytes),
+    /// The door closes between two requests; these bytes were read ahead.
+    Closing(S, Bytes),
 }
 
 impl<A: Answer> Settings<A> {
@@ -132,6 +142,10 @@ impl<A: Answer> Settings<A> {
             if !self.wait(caller, wait).await {
                 return match count {
                     0 => Greeting::Nothing,
+                    // The rest of it has a last chance.
+                    _ if self.shutdown.is_cancelled() => {
+                        Greeting::Http1(Bytes::copy_from_slice(&first[..count]))
+                    }
                     _ => Greeting::Cut,
                 };
             }
@@ -149,13 +163,16 @@ impl<A: Answer> Settings<A> {
         }
     }
 
-    /// Waits for bytes; false when none came in time, or the door closes.
+    /// Waits for bytes; false when none came in time, or none are there when the door
+    /// closes.
     async fn wait(&self, caller: &Caller, limit: Duration) -> bool {
+        let mut readable = pin!(timeout(limit, caller.stream().readable()));
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => false,
-            readable = timeout(limit, caller.stream().readable()) => matches!(readable, Ok(Ok(()))),
+            readable = &mut readable => return matches!(readable, Ok(Ok(()))),
+            () = self.shutdown.cancelled() => {}
         }
+        has_sent(caller) && matches!(readable.await, Ok(Ok(())))
     }
 
     async fn dismiss(&self, caller: &Caller, voice: &impl Voice, refusal: Refusal) {
@@ -218,6 +235,11 @@ impl<A: Answer> Settings<A> {
                 // No bytes may still be the end of a large buffer, and keep all of it.
                 Stretch::Idle(stream, none) if none.is_empty() => (stream, Bytes::new()),
                 Stretch::Idle(stream, ahead) => (stream, ahead),
+                Stretch::Closing(_, none) if none.is_empty() && !has_sent(caller) => return None,
+                Stretch::Closing(open, ahead) => {
+                    (stream, first) = (open, ahead);
+                    continue;
+                }
             };
             if first.is_empty() && !self.rest(caller).await {
                 return None;
@@ -228,7 +250,8 @@ impl<A: Answer> Settings<A> {
         }
     }
 
-    /// Requests of HTTP/1, until the connection ends or is idle.
+    /// Requests of HTTP/1, until the connection ends or is idle; a single one when the
+    /// door closes.
     async fn stretch<S: Stream>(
         &self,
         caller: &Arc<Caller>,
@@ -239,7 +262,9 @@ impl<A: Answer> Settings<A> {
         let line = Line::new(stream, caller, &self.door, first);
         let stream = StallGuard::new(line, self.options.write_timeout);
         let talk = Arc::new((Arc::clone(&self.door), Arc::clone(caller)));
+        let mut is_closing = self.shutdown.is_cancelled();
         let mut connection = http1::Builder::new()
+            .keep_alive(!is_closing)
             // A timer of its own for each request would cost more than reading it; the
             // watch has one for all.
             .header_read_timeout(None)
@@ -251,10 +276,14 @@ impl<A: Answer> Settings<A> {
                 service_fn(|request| answer(Arc::clone(&talk), request)),
             );
         let mut gone = pin!(caller.gone(voice));
-        let mut watch = Watch::new(caller, &self.options, Instant::now());
+        let header_timeout = match is_closing {
+            true => self.options.header_timeout.min(LAST_HEAD),
+            false => self.options.header_timeout,
+        };
+        let rest = self.options.park_after;
+        let mut watch = Watch::new(caller, rest, header_timeout, Instant::now());
         let mut look = pin!(sleep_until(watch.first_look()));
         let begun = caller.calls();
-        let mut is_closing = false;
         let ended = loop {
             tokio::select! {
                 biased;
@@ -275,6 +304,12 @@ impl<A: Answer> Settings<A> {
                     return Stretch::Moves(line.into_stream(), parts.read_buf);
                 }
                 () = self.shutdown.cancelled(), if !is_closing => {
+                    // Hyper would close it at once, whatever was sent meanwhile.
+                    if caller.is_quiet() {
+                        let parts = connection.into_parts();
+                        let line = parts.io.into_inner().into_inner();
+                        return Stretch::Closing(line.into_stream(), parts.read_buf);
+                    }
                     is_closing = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -286,6 +321,7 @@ impl<A: Answer> Settings<A> {
                         return Stretch::Idle(line.into_stream(), parts.read_buf);
                     }
                     Look::Idle => look.as_mut().reset(Instant::now() + self.options.park_after),
+                    Look::Late if is_closing => return Stretch::Over,
                     Look::Late => return match connection.into_parts().read_buf.is_empty() {
                         true => Stretch::Over,
                         false => Stretch::Refused(Refusal::HeadersSlow),
@@ -302,6 +338,12 @@ impl<A: Answer> Settings<A> {
             false => Stretch::Over,
         }
     }
+}
+
+/// Whether the system holds bytes of the caller; the runtime may not have heard of them.
+fn has_sent(caller: &Caller) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    recv(caller.stream(), &mut [0; 1], flags).is_ok_and(|(_, count)| count > 0)
 }
 
 #[cfg(test)]
@@ -343,17 +385,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(address).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let served = tokio::spawn(serve(
-            stream,
-            None,
-            Settings {
-                door: Arc::new(Resting),
-                options: Arc::new(ListenerOptions::default()),
-                books: Arc::new(Books::default()),
-                shutdown: CancellationToken::new(),
-                moves: None,
-            },
-        ));
+        let mut settings = Settings {
+            door: Arc::new(Resting),
+            options: Arc::new(ListenerOptions::default()),
+            books: Arc::new(Books::default()),
+            shutdown: CancellationToken::new(),
+            moves: None,
+        };
+        let served = tokio::spawn(async move { serve(stream, None, &mut settings).await });
         let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         client.write_all(request).await.unwrap();
         let mut answer = String::new();

@@ -35,6 +35,9 @@ pub(crate) const MAX_READ_BUFFER: usize = MAX_HEADER_BYTES + 32 * 1024;
 /// the loop does not spin on it.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
+/// Most callers who wait in a listener and are let in when it closes.
+const MAX_WAITING: usize = 4096;
+
 /// Callers over the bound that are told so at a time; more are closed without a word.
 const MAX_DISMISSALS: usize = 128;
 
@@ -225,6 +228,27 @@ impl<A: Answer> Entrance<A> {
         }
     }
 
+    /// Lets those in who wait in a listener, and closes it: the system would reset them,
+    /// with all that they have asked.
+    pub(crate) async fn admit_last(&mut self, listener: TcpListener) {
+        let listener = match listener.into_std() {
+            Ok(listener) => listener,
+            Err(error) => return tracing::debug!(%error, "who waited was not let in"),
+        };
+        // Asked of the system itself: the runtime may not have heard of all.
+        for _ in 0..MAX_WAITING {
+            let accepted = listener.accept().and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(stream)?, peer))
+            });
+            match accepted {
+                Ok(accepted) => self.admit(Ok(accepted)).await,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     fn settings(&self) -> connection::Settings<A> {
         connection::Settings {
             door: Arc::clone(&self.door),
@@ -266,8 +290,8 @@ impl<A: Answer> Entrance<A> {
     }
 }
 
-/// Accepts until `shutdown`, then closes the listener. Idle connections close, others
-/// after the request they are in.
+/// Accepts until `shutdown`, then lets in who waits and closes the listener. Idle
+/// connections close, others after the request they are in.
 pub(crate) async fn accept<A: Answer>(
     listener: TcpListener,
     door: Arc<A>,
@@ -280,24 +304,31 @@ pub(crate) async fn accept<A: Answer>(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(entrance.rest()),
+            () = shutdown.cancelled() => break,
             () = entrance.tidy() => continue,
             accepted = listener.accept() => accepted,
         };
         entrance.admit(accepted).await;
     }
+    entrance.admit_last(listener).await;
+    Ok(entrance.rest())
 }
 
 async fn serve<A: Answer>(
     stream: TcpStream,
     ahead: Option<Bytes>,
-    settings: connection::Settings<A>,
+    mut settings: connection::Settings<A>,
     place: Place,
 ) {
-    let moves = settings.moves.clone();
-    let moved = connection::serve(stream, ahead, settings).await;
-    if let (Some((stream, ahead)), Some(moves)) = (moved, moves) {
-        moves.send(stream, ahead, place);
+    let moved = connection::serve(stream, ahead, &mut settings).await;
+    let (Some((stream, ahead)), Some(moves)) = (moved, settings.moves.take()) else {
+        return;
+    };
+    // None takes it when the door closes: then it stays, and so do its requests.
+    if let Some(moved) = moves.send(stream, ahead, place)
+        && let Ok(stream) = TcpStream::from_std(moved.stream)
+    {
+        connection::serve(stream, Some(moved.ahead), &mut settings).await;
     }
 }
 

@@ -311,6 +311,12 @@ impl Client {
         Self::over(TcpStream::connect(address).await.expect("a connection"))
     }
 
+    /// Sends without letting anybody else have a turn.
+    pub(crate) fn send_now(&self, text: &str) {
+        let sent = self.stream.try_write(text.as_bytes());
+        assert_eq!(sent.expect("room"), text.len());
+    }
+
     /// Goes without a word of farewell.
     pub(crate) fn vanish(self) {
         let at_once = Some(Duration::ZERO);

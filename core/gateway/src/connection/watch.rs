@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{
-    caller::{Caller, Progress},
-    listener::ListenerOptions,
-};
+use crate::caller::{Caller, Progress};
 
 /// Longest time between two looks, in times of `park_after`.
 const LONGEST: u32 = 8;
@@ -47,13 +44,18 @@ pub(super) enum Look {
 }
 
 impl Watch {
-    pub(super) fn new(caller: &Caller, options: &ListenerOptions, now: Instant) -> Self {
+    pub(super) fn new(
+        caller: &Caller,
+        park_after: Duration,
+        header_timeout: Duration,
+        now: Instant,
+    ) -> Self {
         let seen = caller.progress();
         Self {
-            park_after: options.park_after,
+            park_after,
             rest: 1,
             was_busy: false,
-            header_timeout: options.header_timeout,
+            header_timeout,
             calls: seen.calls,
             seen,
             moved: now,
@@ -111,13 +113,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (caller, wire) = Caller::split(TcpStream::connect(address).await.expect("there"));
-        let options = ListenerOptions {
-            park_after: REST,
-            header_timeout: HEADERS,
-            ..ListenerOptions::default()
-        };
         let now = Instant::now();
-        let watch = Watch::new(&caller, &options, now);
+        let watch = Watch::new(&caller, REST, HEADERS, now);
         (caller, wire, watch, now)
     }
 

@@ -17,6 +17,7 @@ use crate::testing::{
 const SHORT: Duration = Duration::from_millis(50);
 
 mod corners;
+mod ends;
 mod errors;
 mod flow;
 mod http2;

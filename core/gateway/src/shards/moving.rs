@@ -11,7 +11,10 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpStream, sync::mpsc::UnboundedSender};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc::{UnboundedSender, error::SendError},
+};
 
 use super::shard::Order;
 use crate::books::Place;
@@ -62,19 +65,24 @@ impl Moves {
                 .is_ok()
     }
 
-    /// Sends one on its way.
-    pub(crate) fn send(&self, stream: TcpStream, ahead: Bytes, place: Place) {
+    /// Sends one on its way; it comes back when nobody takes it any more.
+    pub(crate) fn send(&self, stream: TcpStream, ahead: Bytes, place: Place) -> Option<Moved> {
         let stream = match stream.into_std() {
             Ok(stream) => stream,
-            Err(error) => return tracing::warn!(%error, "a caller who was to move is lost"),
+            Err(error) => {
+                tracing::warn!(%error, "a caller who was to move is lost");
+                return None;
+            }
         };
         let moved = Moved {
             stream,
             ahead,
             place,
         };
-        // A taker that is no more closes as this shard does, and so does its callers.
-        let _ = self.taker().send(Order::Take(moved));
+        match self.taker().send(Order::Take(moved)) {
+            Err(SendError(Order::Take(moved))) => Some(moved),
+            _ => None,
+        }
     }
 
     fn taker(&self) -> UnboundedSender<Order> {

@@ -159,7 +159,8 @@ impl Shard {
     }
 }
 
-/// Lets callers in until the entrance closes, then waits for the last of them.
+/// Lets callers in until the entrance closes and those who wait by then, and waits for
+/// the last of them.
 async fn serve<A: Answer>(
     mut orders: mpsc::UnboundedReceiver<Order>,
     mut entrance: Entrance<A>,
@@ -185,7 +186,19 @@ async fn serve<A: Answer>(
         };
         entrance.admit(accepted).await;
     }
-    drop(listeners);
+    // Who sends a caller from now on keeps it; those who are on their way are served.
+    orders.close();
+    while let Ok(order) = orders.try_recv() {
+        match order {
+            Order::Take(moved) => entrance.take(moved),
+            Order::Hold(listener) => listeners.hold(listener),
+            // It stays, for who waits in it.
+            Order::Release(_) => {}
+        }
+    }
+    for listener in listeners.all {
+        entrance.admit_last(listener).await;
+    }
     entrance.rest().end().await;
 }
 
