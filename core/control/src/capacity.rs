@@ -136,6 +136,28 @@ impl Ledger {
         }))
     }
 
+    /// Why so many replicas never find room, not even on an empty node; none when
+    /// they may.
+    pub(crate) fn never(
+        &self,
+        service: &ServiceName,
+        settings: &Settings,
+        replicas: u32,
+    ) -> Option<Shortage> {
+        let one = need(settings);
+        (how_often(one, self.total) < replicas).then(|| {
+            let books = self.lock();
+            Shortage {
+                service: service.clone(),
+                replicas,
+                need: times(one, replicas),
+                free: self.free(service, &books.held),
+                total: self.total,
+                holders: holders(&books.held),
+            }
+        })
+    }
+
     /// Why a new revision of a service can never live beside the one that serves,
     /// however long it waits; none when it can. What other services hold only
     /// for the moment of an update of theirs counts as free.
@@ -270,10 +292,14 @@ impl Reservation {
     }
 
     fn room_in(&self, books: &Books) -> u32 {
+        how_often(self.one, self.free_in(books))
+    }
+
+    fn free_in(&self, books: &Books) -> Capacity {
         let mut free = self.ledger.free(&self.service, &books.held);
         let own = books.share(self).map(|share| share.whole());
         free.cores -= own.map_or(0.0, |own| own.cores);
-        how_often(self.one, free)
+        free
     }
 }
 

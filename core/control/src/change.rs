@@ -115,7 +115,7 @@ impl Control {
         spec: ServiceSpec,
         models: Vec<Model>,
     ) -> Result<Operation, ControlError> {
-        self.check_both(&spec)?;
+        self.check_room(&spec)?;
         let begun = operation.now();
         let accepted = self.accepted(spec, &begun, previous.as_ref(), &keys);
         self.parts.records.put_service(&accepted, &begun).await?;
@@ -134,14 +134,21 @@ impl Control {
         Ok(begun)
     }
 
-    /// Refuses, before anything is built, what never fits beside the revision that
-    /// serves.
-    fn check_both(&self, spec: &ServiceSpec) -> Result<(), ControlError> {
+    /// Refuses, before anything is built, what never fits on the node, or never beside
+    /// the revision that serves. A service that does not serve may wait: it loses
+    /// nothing, and shows what it waits for.
+    fn check_room(&self, spec: &ServiceSpec) -> Result<(), ControlError> {
         let Some(running) = self.live.now(&spec.name).running else {
             return Ok(());
         };
         let replicas = *first_replicas(spec, Some(&running)).start();
         let (serving, settings) = (&running.reserved, &spec.settings);
+        if let Some(missing) = self.ledger.never(&spec.name, settings, replicas) {
+            return Err(ControlError::NeverRoom {
+                service: spec.name.clone(),
+                missing: missing.to_string(),
+            });
+        }
         match self.ledger.never_both(serving, settings, replicas) {
             Some(both) => Err(ControlError::NoRoomForBoth(both)),
             None => Ok(()),

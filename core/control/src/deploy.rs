@@ -120,9 +120,12 @@ impl Deployment {
                 Err(missing) => missing.to_string(),
             };
             let failure = unschedulable(&self.accepted, &missing);
-            self.control
-                .live
-                .note(name, Some((ServiceState::Unschedulable, failure.clone())));
+            // What serves goes on; the operation says what its update waits for.
+            if self.control.live.now(name).running.is_none() {
+                self.control
+                    .live
+                    .note(name, Some((ServiceState::Unschedulable, failure.clone())));
+            }
             if told.as_ref() != Some(&missing) {
                 let text = format!("{missing}; waiting up to {} s", ROOM_LIMIT.as_secs());
                 self.operation

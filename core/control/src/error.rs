@@ -50,6 +50,14 @@ pub enum ControlError {
     /// The old and the new revision of a service never fit beside each other.
     #[error("{0}")]
     NoRoomForBoth(Both),
+    /// The whole node has less than a changed service asks for.
+    #[error("service `{service}` cannot be updated: {missing}")]
+    NeverRoom {
+        /// The service.
+        service: ServiceName,
+        /// What is missing.
+        missing: String,
+    },
     /// The version is taken by another definition.
     #[error(
         "environment `{name}` version `{version}` is registered with another definition; versions never change, give another one or none"
@@ -94,7 +102,7 @@ impl ControlError {
             }
             Self::Invalid { .. } | Self::Model(_) => FailureCode::BadRequest,
             Self::ModelInUse { .. } => FailureCode::DeletionRequired,
-            Self::NoRoomForBoth(_) => FailureCode::Unschedulable,
+            Self::NoRoomForBoth(_) | Self::NeverRoom { .. } => FailureCode::Unschedulable,
             Self::DiskFull | Self::Storage(_) => FailureCode::StorageFailed,
             Self::ShuttingDown | Self::Internal(_) => FailureCode::InternalServerError,
         }

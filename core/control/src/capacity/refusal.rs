@@ -55,10 +55,14 @@ impl Shortage {
         cores.into_iter().chain(memory).collect()
     }
 
-    /// Who holds the room, the largest first, and the way out.
+    /// Who holds the room, first who has most of what is missing, and the way out.
     fn tell_holders(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut holders: Vec<_> = self.holders.iter().collect();
-        let size = |taken: &Capacity| (taken.cores, taken.bytes as f64);
+        let lacks_cores = self.need.cores > self.free.cores + ROUNDING;
+        let size = |taken: &Capacity| match lacks_cores {
+            true => (taken.cores, taken.bytes as f64),
+            false => (taken.bytes as f64, taken.cores),
+        };
         holders
             .sort_by(|(_, one), (_, other)| size(other).partial_cmp(&size(one)).unwrap_or(Equal));
         let shown = holders.iter().take(MOST_HOLDERS).map(|(name, taken)| {

@@ -61,6 +61,21 @@ fn the_largest_holders_are_named() {
 }
 
 #[test]
+fn those_who_hold_what_is_missing_come_first() {
+    let ledger = ledger(8.0, 4_000_000_000);
+    let _busy = ledger.hold(&name("busy"), &settings(4.0, 0.1), 1).unwrap();
+    let _large = ledger.hold(&name("large"), &settings(0.1, 3.0), 1).unwrap();
+    let first = |wish| {
+        let missing = ledger.hold(&name("new"), &wish, 1).unwrap_err();
+        let text = missing.to_string();
+        let (_, holders) = text.split_once("held by `").expect("holders");
+        holders[..holders.find('`').expect("a name")].to_owned()
+    };
+    assert_eq!(first(settings(0.1, 2.0)), "large");
+    assert_eq!(first(settings(5.0, 0.1)), "busy");
+}
+
+#[test]
 fn who_asks_for_more_than_the_node_is_not_sent_to_others() {
     let ledger = node();
     let _one = ledger.hold(&name("one"), &settings(0.5, 1.0), 1).unwrap();

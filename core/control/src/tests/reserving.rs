@@ -71,6 +71,30 @@ async fn an_update_that_never_fits_beside_what_serves_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_that_asks_for_more_than_the_node_has_is_refused_at_once() {
+    let mut house = House::new();
+    let control = house.start().await;
+    service(&house, &control, "digits", 1, 1).await;
+    let wish = UpdateService {
+        settings: super::deploying::cores(200.0),
+        ..UpdateService::default()
+    };
+    let refused = control.update(&name("digits"), wish).await.unwrap_err();
+    assert_eq!(refused.code(), FailureCode::Unschedulable);
+    assert_eq!(
+        refused.to_string(),
+        "service `digits` cannot be updated: no room for 1 replica: 200 cores (2 of 2 are free) \
+         to reserve; the whole node has less, ask for less"
+    );
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Healthy);
+    assert_eq!(view.record.revision, 1, "nothing was begun");
+    let accepted = control.update(&name("digits"), change(2, 1)).await.unwrap();
+    let ended = end(&control, accepted.id).await;
+    assert_eq!(ended.state, OperationState::Succeeded, "the turn is free");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_another_service_holds_for_good_counts_against_an_update() {
     let mut house = House::new();
     let control = house.start().await;
@@ -110,6 +134,9 @@ async fn an_update_waits_for_what_another_one_holds_for_the_moment() {
         text.contains("1 GB of memory (0.5 GB of 4 GB are free)"),
         "{text}"
     );
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    assert_eq!(view.state, ServiceState::Transitioning, "it serves");
+    assert!(view.status.error.is_none(), "{view:?}");
     house.host.be(Mood::Well);
     for operation in [first, second] {
         let ended = end(&control, operation.id).await;
