@@ -1,6 +1,6 @@
 //! Bodies in parts, over real sockets.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -212,28 +212,54 @@ async fn a_server_that_dies_in_the_middle_breaks_the_answer_off() {
     assert_eq!(answer.next().await, None);
 }
 
-/// A part after which the other end does not have to wait for a look at the answer.
-const LARGE: usize = 8 << 20;
+/// A part, some more after a moment, which goes out when `closed` says so.
+fn upload_when(closed: std::sync::mpsc::Receiver<()>) -> Parts {
+    let mut polls = 0;
+    stream::poll_fn(move |context| {
+        polls += 1;
+        match polls {
+            1 => Poll::Ready(Some(Ok("one".into()))),
+            2 => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            3 => {
+                closed.recv().unwrap();
+                Poll::Ready(Some(Ok(vec![b'x'; 1 << 20].into())))
+            }
+            _ => Poll::Ready(None),
+        }
+    })
+    .boxed()
+}
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_comes_before_the_request_was_taken_reaches_the_caller() {
-    let bare = Bare::new().await;
+    let bare = Arc::new(Bare::new().await);
     for round in 0..200 {
-        let (asked, sends) = upload((round % 2 == 0).then_some(LARGE as u64));
-        sends.send(Ok(vec![b'x'; LARGE].into())).unwrap();
-        drop(sends);
-        let serves = async {
-            let mut stream = bare.accept().await;
+        let (closes, closed) = std::sync::mpsc::channel();
+        let asked = RelayRequest {
+            body: Flow::Parts {
+                length: (round % 2 == 0).then_some(3 + (1 << 20)),
+                parts: upload_when(closed),
+            },
+            ..request("").into()
+        };
+        let server = Arc::clone(&bare);
+        let serves = tokio::spawn(async move {
+            let mut stream = server.accept().await;
             // What is not read when it is closed resets the connection.
-            let mut head = [0; 20];
-            stream.read_exact(&mut head).await.unwrap();
+            stream.read_exact(&mut [0; 20]).await.unwrap();
             let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig";
             stream.write_all(answer).await.unwrap();
-        };
-        let (relayed, ()) = tokio::join!(bare.replica.relay(asked), serves);
+            drop(stream);
+            let _ = closes.send(());
+        });
+        let relayed = bare.replica.relay(asked).await;
         let reply = relayed.unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert_eq!(reply.status, 413);
         assert!(matches!(reply.body, Flow::Whole(body) if body == "big"));
+        serves.await.unwrap();
     }
 }
 
