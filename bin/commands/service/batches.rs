@@ -9,7 +9,7 @@ use crate::{
     render::{self, Column},
 };
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::new("Model", |model| plain(&model["model"])),
     Column::new("Up to", |model| {
         let (rows, delay) = (&model["maxBatchSize"], &model["maxBatchDelayMs"]);
@@ -22,6 +22,8 @@ const COLUMNS: [Column; 9] = [
     Column::new("Mean wait", |model| milliseconds(&model["meanWaitMs"])),
     Column::new("Longest", |model| milliseconds(&model["longestWaitMs"])),
     Column::new("Waiting", |model| plain(&model["waiting"])),
+    // Calls that left before their batch closed: nobody waited for them any more.
+    Column::new("Gone", |model| plain(&model["gone"])),
 ];
 
 /// Prints a line for each model that asks for batches.

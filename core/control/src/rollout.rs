@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lusk_contract::{
-    ImageError, ImageSource, ImageWish, LogStream, Progress, ReadyImage, Replica, ReplicaPlan,
-    Revision, ScriptKind, ScriptSchema, ServiceLog, StartError, StartErrorKind,
+    ImageError, ImageSource, ImageWish, LogStream, MountedModel, Progress, ReadyImage, Replica,
+    ReplicaPlan, Revision, ScriptKind, ScriptSchema, ServiceLog, StartError, StartErrorKind,
 };
 use lusk_domain::{
     AuthMode, ComputeType, Failure, FailureCode, KeyPair, Model, RuntimeKind, ServiceSpec,
@@ -117,13 +117,40 @@ impl Rollout<'_> {
     }
 
     async fn lay_out(&self) -> Result<LaidOut, Failure> {
-        let laid_out = revision::lay_out(self.parts, self.spec, self.number, self.models).await?;
+        let mut laid_out =
+            revision::lay_out(self.parts, self.spec, self.number, self.models).await?;
         if let Some(held) = &laid_out.unpacked {
             let text = format!("{}, {}", count(held.files, "file"), size(held.bytes));
             self.progress
                 .event(Step::Snapshot, StepOutcome::Done, &text);
         }
+        self.shorten_waits(&mut laid_out.models);
         Ok(laid_out)
+    }
+
+    /// A call that waits for others as long as its request may take has nothing left
+    /// to be computed in.
+    fn shorten_waits(&self, models: &mut [MountedModel]) {
+        let limit = limits(&self.spec.settings).scoring_timeout;
+        for model in models {
+            let Some(asked) = model.batching else {
+                continue;
+            };
+            let given = asked.within(limit);
+            model.batching = Some(given);
+            if given != asked {
+                let text = format!(
+                    "model {}: maxBatchDelayMs is {}, more than half of scoringTimeoutMs, which is {}: \
+                     calls wait for {} ms",
+                    model.id,
+                    asked.max_delay.as_millis(),
+                    limit.as_millis(),
+                    given.max_delay.as_millis()
+                );
+                self.progress
+                    .event(Step::Model, StepOutcome::Warning, &text);
+            }
+        }
     }
 
     /// The image of the environment, for runtimes that need one.

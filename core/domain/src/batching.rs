@@ -28,7 +28,7 @@ pub enum BatchSettingsError {
     /// No number, or one out of range.
     #[error(
         "tag `{tag}` is `{value}`: expected a whole number from {least} to {most}; \
-         without the tag `maxBatchSize` calls are not joined"
+         without the tag calls {without}"
     )]
     OutOfRange {
         /// The tag.
@@ -39,6 +39,8 @@ pub enum BatchSettingsError {
         least: u32,
         /// Most allowed.
         most: u32,
+        /// What calls do without the tag.
+        without: &'static str,
     },
     /// A delay of nothing.
     #[error(
@@ -68,13 +70,25 @@ impl BatchSettings {
         (1..=self.max_rows as usize).contains(&rows)
     }
 
+    /// The settings for requests that may take `limit`: a call waits for at most half
+    /// of it, in whole milliseconds, so that the other half is left to compute in.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        let half = u64::try_from(limit.as_millis() / 2).unwrap_or(u64::MAX);
+        Self {
+            max_delay: self.max_delay.min(Duration::from_millis(half)),
+            ..self
+        }
+    }
+
     /// What the tags of a model ask for.
     ///
     /// # Errors
     /// A value that is no number or out of range, or a delay without a size.
     pub fn from_tags(tags: &BTreeMap<String, String>) -> Result<Option<Self>, BatchSettingsError> {
-        let delay = number(tags, Self::DELAY_TAG, Self::DELAYS_MS)?;
-        match (number(tags, Self::SIZE_TAG, Self::SIZES)?, delay) {
+        let delay = number(tags, Self::DELAY_TAG, Self::DELAYS_MS, "wait for 5 ms")?;
+        let size = number(tags, Self::SIZE_TAG, Self::SIZES, "are not joined")?;
+        match (size, delay) {
             (None, None) => Ok(None),
             (None, Some(delay)) => Err(BatchSettingsError::DelayAlone {
                 value: delay.to_string(),
@@ -94,11 +108,14 @@ fn number(
     tags: &BTreeMap<String, String>,
     tag: &'static str,
     (least, most): (u32, u32),
+    without: &'static str,
 ) -> Result<Option<u32>, BatchSettingsError> {
     let Some(value) = tags.get(tag) else {
         return Ok(None);
     };
-    let number = value.parse().ok();
+    // Digits alone: a sign is read by `parse` too.
+    let digits = value.bytes().all(|it| it.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
     number
         .filter(|number| (least..=most).contains(number))
         .map(Some)
@@ -107,6 +124,7 @@ fn number(
             value: value.chars().take(40).collect(),
             least,
             most,
+            without,
         })
 }
 

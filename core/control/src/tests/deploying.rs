@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use lusk_contract::Records as _;
 use lusk_domain::{
     AuthMode, ComputeType, CondaDependency, CondaSpec, DockerPlatform, FailureCode, KeyKind,
-    OperationKind, OperationState, ResourceChange, RuntimeKind, Secret, ServiceState,
+    ModelChange, OperationKind, OperationState, ResourceChange, RuntimeKind, Secret, ServiceState,
     SettingsChange, Step, StepOutcome,
 };
 
@@ -606,4 +606,48 @@ async fn a_stopping_node_gives_deployments_up_and_refuses_new_ones() {
     house.host.be(Mood::Well);
     let _control = house.start().await;
     assert_eq!(house.answer("digits").await.as_deref(), Some("one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_wait_for_others_at_most_half_of_what_a_request_may_take() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut request = house.request("digits", "one");
+    request.models = vec![house.model("digits", "model.onnx").await];
+    let tags = [("maxBatchSize", "8"), ("maxBatchDelayMs", "300")];
+    let change = ModelChange {
+        add_tags: tags.map(|(tag, value)| (tag.into(), value.into())).into(),
+        ..ModelChange::default()
+    };
+    let changed = house.records.change_model(&request.models[0], change).await;
+    changed.unwrap();
+    for (timeout, waits) in [(200, 100), (600, 300)] {
+        let settings = SettingsChange {
+            scoring_timeout_ms: Some(timeout),
+            ..SettingsChange::default()
+        };
+        let ended = if waits == 100 {
+            request.settings = settings;
+            create(&control, request.clone()).await
+        } else {
+            let change = UpdateService {
+                settings,
+                ..UpdateService::default()
+            };
+            let accepted = control.update(&name("digits"), change).await.unwrap();
+            end(&control, accepted.id).await
+        };
+        let batching = house.host.last_revision().models[0].batching.unwrap();
+        assert_eq!(batching.max_delay.as_millis(), waits);
+        let told = ended
+            .events
+            .iter()
+            .map(|it| (it.step, it.outcome, &it.text));
+        let warnings = told.filter(|it| (it.0, it.1) == (Step::Model, StepOutcome::Warning));
+        let warnings: Vec<_> = warnings.map(|it| it.2.as_str()).collect();
+        let short = "model digits:1: maxBatchDelayMs is 300, more than half of scoringTimeoutMs, \
+                     which is 200: calls wait for 100 ms";
+        let expected: &[&str] = if timeout == 200 { &[short] } else { &[] };
+        assert_eq!(warnings, expected);
+    }
 }

@@ -25,8 +25,19 @@ fn a_value_out_of_range_is_refused_with_the_range() {
     for (tag, value, range) in [
         ("maxBatchSize", "1", "from 2 to 1024"),
         ("maxBatchSize", "1025", "from 2 to 1024"),
-        ("maxBatchSize", "many", "from 2 to 1024"),
-        ("maxBatchDelayMs", "1001", "from 0 to 1000"),
+        (
+            "maxBatchSize",
+            "many",
+            "1024; without the tag calls are not joined",
+        ),
+        ("maxBatchSize", "+8", "from 2 to 1024"),
+        ("maxBatchSize", " 8", "from 2 to 1024"),
+        ("maxBatchSize", "", "from 2 to 1024"),
+        (
+            "maxBatchDelayMs",
+            "1001",
+            "1000; without the tag calls wait for 5 ms",
+        ),
         ("maxBatchDelayMs", "-1", "from 0 to 1000"),
     ] {
         let tags = tags(&[("maxBatchSize", "8"), (tag, value)]);
@@ -36,6 +47,15 @@ fn a_value_out_of_range_is_refused_with_the_range() {
     }
     let text = BatchSettings::from_tags(&tags(&[("maxBatchDelayMs", "7")])).unwrap_err();
     assert!(text.to_string().contains("set both"), "{text}");
+}
+
+#[test]
+fn a_call_waits_for_half_of_what_its_request_may_take() {
+    let asked = open(8).settings;
+    for (limit, waits) in [(1, 0), (5, 2), (9, 4), (10, 5), (60_000, 5)] {
+        let within = asked.within(limit * MS);
+        assert_eq!((within.max_rows, within.max_delay), (8, waits * MS));
+    }
 }
 
 const MS: Duration = Duration::from_millis(1);
