@@ -49,10 +49,10 @@ pub(crate) struct RequirementArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BatchArgs {
     /// Join calls that come at the same time, up to this many rows (2 to 1024)
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", allow_hyphen_values = true)]
     pub(crate) max_batch_size: Option<String>,
     /// Longest wait of a call for others (0 to 1000) [default: 5]
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_hyphen_values = true)]
     pub(crate) max_batch_delay_ms: Option<String>,
 }
 
@@ -165,7 +165,11 @@ pub(crate) struct ModelShowArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   lusk model update -i digits:1 --add-tag stage=prod --remove-tag test
-  lusk model update -i digits:1 --add-property reviewed-by=me")]
+  lusk model update -i digits:1 --add-property reviewed-by=me
+  lusk model update -i digits:1 --max-batch-size 32    then: lusk service update -n digits -m digits:1
+  lusk model update -i digits:1 --no-batches
+
+Running services join calls as before until their next update.")]
 pub(crate) struct ModelUpdateArgs {
     /// The model, as `name:version`
     #[arg(short = 'i', long, value_name = "ID")]

@@ -126,8 +126,8 @@ async fn update(session: &Session, args: &ModelUpdateArgs) -> anyhow::Result<()>
     let id = checked_id(&args.model_id)?;
     let change = ModelChange {
         description: args.description.clone(),
-        add_tags: with_batching(Label::map(&args.add_tags), &args.batching),
-        remove_tags: removed_tags(args),
+        add_tags: with_batching(Label::map(&args.add_tags), &args.batching)?,
+        remove_tags: removed_tags(args)?,
         add_properties: Label::map(&args.add_properties),
         resource_requirements: requirements(&args.requirements),
         sample_input_data: args.sample_input_dataset_id.clone(),
@@ -146,26 +146,64 @@ async fn update(session: &Session, args: &ModelUpdateArgs) -> anyhow::Result<()>
     print(session, &sent.body)
 }
 
-/// The tags with those that say how calls are joined; a flag wins over a tag.
-fn with_batching(mut tags: BTreeMap<String, String>, args: &BatchArgs) -> BTreeMap<String, String> {
-    let flags = [
-        (BatchSettings::SIZE_TAG, &args.max_batch_size),
-        (BatchSettings::DELAY_TAG, &args.max_batch_delay_ms),
-    ];
-    for (tag, value) in flags {
-        if let Some(value) = value {
-            tags.insert(tag.to_owned(), value.clone());
+/// The tags with those that the flags of batches mean.
+///
+/// # Errors
+/// A flag and a tag that do not say the same.
+fn with_batching(
+    mut tags: BTreeMap<String, String>,
+    args: &BatchArgs,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    for (flag, tag, value) in batch_flags(args) {
+        let Some(value) = value else { continue };
+        match tags.insert(tag.to_owned(), value.clone()) {
+            Some(other) if other != *value => {
+                let text = format!("`{flag} {value}` contradicts the tag `{tag}={other}`");
+                return Err(Trouble::misuse(text).with_help("give one of them").into());
+            }
+            _ => {}
         }
     }
-    tags
+    Ok(tags)
 }
 
-fn removed_tags(args: &ModelUpdateArgs) -> Vec<String> {
+/// Each flag of batches, the tag that it means, and its value.
+fn batch_flags(args: &BatchArgs) -> [(&'static str, &'static str, Option<&String>); 2] {
+    let (size, delay) = (&args.max_batch_size, &args.max_batch_delay_ms);
+    [
+        ("--max-batch-size", BatchSettings::SIZE_TAG, size.as_ref()),
+        (
+            "--max-batch-delay-ms",
+            BatchSettings::DELAY_TAG,
+            delay.as_ref(),
+        ),
+    ]
+}
+
+/// The tags to remove.
+///
+/// # Errors
+/// One that another flag sets.
+fn removed_tags(args: &ModelUpdateArgs) -> anyhow::Result<Vec<String>> {
     let mut tags = args.remove_tags.clone();
-    if args.no_batches {
-        tags.extend([BatchSettings::SIZE_TAG, BatchSettings::DELAY_TAG].map(str::to_owned));
+    let contradiction = |one: String, other: String| {
+        let text = format!("`{one}` contradicts `{other}`");
+        anyhow::Error::from(Trouble::misuse(text).with_help("give one of them"))
+    };
+    for (flag, tag, value) in batch_flags(&args.batching) {
+        if let (Some(value), true) = (value, tags.iter().any(|it| it == tag)) {
+            let (one, other) = (format!("{flag} {value}"), format!("--remove-tag {tag}"));
+            return Err(contradiction(one, other));
+        }
+        if args.no_batches {
+            if let Some(value) = Label::map(&args.add_tags).get(tag) {
+                let (one, other) = ("--no-batches", format!("--add-tag {tag}={value}"));
+                return Err(contradiction(one.to_owned(), other));
+            }
+            tags.push(tag.to_owned());
+        }
     }
-    tags
+    Ok(tags)
 }
 
 /// Needs as the domain spells them.
@@ -267,3 +305,6 @@ fn files(model: &Value) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

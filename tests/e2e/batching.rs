@@ -144,6 +144,7 @@ fn requests_that_come_together_are_computed_together_and_the_books_say_so() {
     assert_eq!(batches(&lusk, "alone"), json!([]));
     let table = lusk.cli(&["service", "batches", "-n", "digits"]).ok();
     assert!(table.contains("16 rows, 100 ms"), "{table}");
+    assert!(table.contains("Gone"), "{table}");
 
     let page = Request::new("GET", "/metrics").bearer(&lusk.token());
     let page = page.send(lusk.admin).expect(200).text();
@@ -197,7 +198,9 @@ fn settings_of_batches_are_checked_changed_and_removed() {
     config(&lusk, 1, 2);
     for (flags, words) in [
         (&["--max-batch-size", "1"][..], "from 2 to 1024"),
+        (&["--max-batch-size", "-1"], "from 2 to 1024"),
         (&["--max-batch-size", "many"], "`many`"),
+        (&["--tag", "maxBatchSize=+8"], "`+8`"),
         (&["--tag", "maxBatchSize=2000"], "`2000`"),
         (&["--max-batch-delay-ms", "5"], "set both, or remove both"),
     ] {

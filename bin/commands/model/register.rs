@@ -118,7 +118,7 @@ fn draft(session: &Session, args: &ModelRegisterArgs) -> anyhow::Result<ModelDra
     let of_run = |key: &str| run[key].as_str().map(str::to_owned);
     Ok(ModelDraft {
         description: args.description.clone(),
-        tags: with_batching(Label::map(&args.tags), &args.batching),
+        tags: with_batching(Label::map(&args.tags), &args.batching)?,
         properties: Label::map(&args.properties),
         framework: args.model_framework.as_deref().map(spelled),
         framework_version: args.model_framework_version.clone(),
