@@ -251,6 +251,21 @@ impl Reservation {
         self.room_in(&self.ledger.lock())
     }
 
+    /// What is missing for one replica more, and who holds it.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let books = self.ledger.lock();
+        let free = self.free_in(&books);
+        let missing = (how_often(self.one, free) == 0).then(|| Shortage {
+            service: self.service.clone(),
+            replicas: 1,
+            need: self.one,
+            free,
+            total: self.ledger.total,
+            holders: holders(&books.held),
+        });
+        missing.map(|missing| missing.to_string())
+    }
+
     /// Reserves for up to `wanted` further replicas; says for how many.
     pub(crate) fn add(&self, wanted: u32) -> u32 {
         let mut books = self.ledger.lock();

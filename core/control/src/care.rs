@@ -15,14 +15,16 @@ use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use lusk_contract::{Clock, LogStream, Replica, ReplicaHost, ReplicaPlan, Revision};
-use lusk_domain::{LivenessProbe, RuntimeKind, ScaleDecision, ScalePolicy, Settings};
+use lusk_domain::{LivenessProbe, RuntimeKind, ScaleDecision, ScalePolicy, ScaleReason, Settings};
 use lusk_router::{Autoscaler, Route};
 use tokio::{
     task::JoinError,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 
-use crate::{capacity::Reservation, rollout::start_limit, running::Numbers, scaling::Scaling};
+use crate::{
+    ScalingLine, capacity::Reservation, rollout::start_limit, running::Numbers, scaling::Scaling,
+};
 use starts::Starts;
 
 /// Pause before the second replacement in a row; each further one doubles it.
@@ -184,7 +186,13 @@ impl Care {
     /// A replacement ended: ready, given up, or by a fault.
     fn replaced(self: &Arc<Self>, ward: &mut Ward, ended: Result<Replacement, JoinError>) {
         match ended {
-            Ok(new) => self.take_in(ward, new),
+            Ok(new) => {
+                if new.health.replaced > 0 {
+                    let replica = new.number;
+                    self.log(ScalingLine::Replaced { replica });
+                }
+                self.take_in(ward, new);
+            }
             Err(fault) if fault.is_panic() => {
                 let again = Arc::clone(self).replace(AFTER_A_FAULT);
                 ward.replacements.begin(again);
@@ -216,7 +224,6 @@ impl Care {
         let ready = u32::try_from(self.route.replicas().len()).unwrap_or(u32::MAX);
         let there = ready.saturating_add(starting);
         let decision = autoscaler.decide(starting, self.reserved.room());
-        self.scaling.add(self.clock.now(), decision);
         if decision.changes() {
             self.tell_decision(&decision, autoscaler.policy());
         }
@@ -225,6 +232,9 @@ impl Care {
         } else if decision.replicas < there {
             self.shrink(ward, there - decision.replicas);
         }
+        let is_bound = decision.reason == ScaleReason::CapacityBound;
+        let missing = is_bound.then(|| self.reserved.lacks()).flatten();
+        self.scaling.add(self.clock.now(), decision, missing);
     }
 
     fn grow(self: &Arc<Self>, ward: &mut Ward, wanted: u32) {
@@ -288,6 +298,8 @@ impl Care {
             }
             let cause = result.err().unwrap_or_default();
             self.tell(number, &format!("replica is dead and is replaced: {cause}"));
+            let replica = number;
+            self.log(ScalingLine::Died { replica, cause });
             self.route.remove(number);
             dead.push(known.next_replacement());
             health.remove(&number);
@@ -352,6 +364,10 @@ impl Care {
 
     fn is_remote(&self) -> bool {
         self.revision.runtime == RuntimeKind::Remote
+    }
+
+    fn log(&self, line: ScalingLine) {
+        self.scaling.tell(self.clock.now(), line);
     }
 
     fn tell(&self, replica: u32, text: &str) {

@@ -399,7 +399,11 @@ impl Control {
         let policy = scaling::policy(&record.spec);
         let replicas = u32::try_from(ready.replicas.len()).unwrap_or(u32::MAX);
         let replicas = replicas.saturating_add(ready.missing);
-        let scaling = Arc::new(Scaling::new(policy, replicas));
+        let scaling = Scaling::new(ready.revision.number, policy, replicas);
+        let scaling = Arc::new(match self.live.now(name).running {
+            Some(before) => scaling.after(&before.scaling, self.parts.clock.now()),
+            None => scaling,
+        });
         let care_task = Care {
             host: Arc::clone(&self.parts.host),
             revision: Arc::clone(&ready.revision),

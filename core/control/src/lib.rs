@@ -43,5 +43,5 @@ pub use error::ControlError;
 pub use local::{LocalDoor, LocalDoors};
 pub use parts::{Capacity, Parts};
 pub use request::{CreateService, UpdateService};
-pub use scaling::{ScalingEvent, ScalingReport};
+pub use scaling::{ScalingEvent, ScalingLine, ScalingReport};
 pub use view::ServiceView;

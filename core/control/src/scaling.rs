@@ -1,60 +1,93 @@
 //! What an autoscaler saw and decided: the log that explains each change, and
 //! from which every decision can be replayed.
+//!
+//! The log is the service's: it outlives the revisions, each of which replays by
+//! itself, and the node forgets it when it stops.
+
+mod line;
 
 use std::{
     collections::VecDeque,
     ops::RangeInclusive,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 use lusk_domain::{ComputeType, Load, ScaleDecision, ScalePolicy, ScaleReason, ServiceSpec};
 
 use crate::running::Running;
+pub use line::{ScalingEvent, ScalingLine};
 
-/// Decisions kept of a running service; older ones go.
-const MOST_DECISIONS: usize = 2_000;
-
-/// A decision and when it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScalingEvent {
-    /// When.
-    pub at: Timestamp,
-    /// What was seen and decided.
-    pub decision: ScaleDecision,
-}
+/// Lines kept of a running service; older ones go.
+const MOST_LINES: usize = 2_000;
 
 /// The log of one running service.
 #[derive(Debug, Clone)]
 pub struct ScalingReport {
     /// What the autoscaler goes by; none where the number of replicas is fixed.
     pub policy: Option<ScalePolicy>,
-    /// Every look that saw something new or changed something, oldest first.
+    /// Every look that saw something new or changed something, and what else made
+    /// replicas come and go, oldest first.
     pub events: Vec<ScalingEvent>,
 }
 
-/// See the module.
+/// The lines of a service, those of its earlier revisions included.
+#[derive(Debug, Default)]
+struct Log(Mutex<VecDeque<ScalingEvent>>);
+
+impl Log {
+    fn push(&self, event: ScalingEvent) {
+        let mut events = lock(&self.0);
+        if events.len() == MOST_LINES {
+            events.pop_front();
+        }
+        events.push_back(event);
+    }
+}
+
+/// What was decided last.
+#[derive(Debug)]
+struct Last {
+    decision: ScaleDecision,
+    missing: Option<String>,
+}
+
+/// One revision's part of the log.
 #[derive(Debug)]
 pub(crate) struct Scaling {
+    revision: u64,
     policy: Option<ScalePolicy>,
     replicas: u32,
-    events: Mutex<VecDeque<ScalingEvent>>,
+    last: Mutex<Option<Last>>,
+    log: Arc<Log>,
 }
 
 impl Scaling {
-    /// The log of a service that starts with `replicas`.
-    pub(crate) fn new(policy: Option<ScalePolicy>, replicas: u32) -> Self {
+    /// The log of a revision that starts with `replicas`.
+    pub(crate) fn new(revision: u64, policy: Option<ScalePolicy>, replicas: u32) -> Self {
         Self {
+            revision,
             policy,
             replicas,
-            events: Mutex::default(),
+            last: Mutex::default(),
+            log: Arc::default(),
         }
     }
 
-    /// Adds a decision, unless it only repeats the one before.
-    pub(crate) fn add(&self, at: Timestamp, decision: ScaleDecision) {
-        let mut events = self.lock();
-        let is_new = |last: &ScalingEvent| {
+    /// Goes on with the log of the revision `before`, from which this one took over.
+    pub(crate) fn after(mut self, before: &Self, at: Timestamp) -> Self {
+        self.log = Arc::clone(&before.log);
+        let replicas = self.replicas;
+        self.tell(at, ScalingLine::TookOver { replicas });
+        self
+    }
+
+    /// Adds a decision, unless it only repeats the one before; `missing` is what the
+    /// node lacks, if that bound it.
+    pub(crate) fn add(&self, at: Timestamp, decision: ScaleDecision, missing: Option<String>) {
+        let Some(policy) = self.policy else { return };
+        let mut last = lock(&self.last);
+        let is_new = |last: &Last| {
             let before = last.decision;
             let same_load = Load {
                 at: decision.load.at,
@@ -62,38 +95,60 @@ impl Scaling {
             };
             decision.changes() || same_load != decision.load || before.reason != decision.reason
         };
-        if events.back().is_none_or(is_new) {
-            if events.len() == MOST_DECISIONS {
-                events.pop_front();
-            }
-            events.push_back(ScalingEvent { at, decision });
+        let is_new = last.as_ref().is_none_or(is_new);
+        *last = Some(Last {
+            decision,
+            missing: missing.clone(),
+        });
+        drop(last);
+        if is_new {
+            let line = ScalingLine::Decision {
+                decision,
+                policy,
+                missing,
+            };
+            self.tell(at, line);
         }
+    }
+
+    /// Adds a line.
+    pub(crate) fn tell(&self, at: Timestamp, what: ScalingLine) {
+        let revision = self.revision;
+        self.log.push(ScalingEvent { at, revision, what });
     }
 
     /// Replicas that there should be now.
     pub(crate) fn replicas(&self) -> u32 {
-        let last = self.lock().back().copied();
-        last.map_or(self.replicas, |last| last.decision.replicas)
+        let last = lock(&self.last);
+        let last = last.as_ref().map(|last| last.decision.replicas);
+        last.unwrap_or(self.replicas)
     }
 
     /// Why there are fewer replicas than the load asks for.
     pub(crate) fn bound(&self) -> Option<String> {
         let policy = self.policy?;
-        let last = self.lock().back().copied()?;
-        let is_bound = last.decision.reason == ScaleReason::CapacityBound;
-        is_bound.then(|| last.decision.text(&policy))
+        let last = lock(&self.last);
+        let Last { decision, missing } = last.as_ref()?;
+        if decision.reason != ScaleReason::CapacityBound {
+            return None;
+        }
+        let text = decision.text(&policy);
+        Some(match missing {
+            Some(missing) => format!("{text}; {missing}"),
+            None => text,
+        })
     }
 
     pub(crate) fn report(&self) -> ScalingReport {
         ScalingReport {
             policy: self.policy,
-            events: self.lock().iter().copied().collect(),
+            events: lock(&self.log.0).iter().cloned().collect(),
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<ScalingEvent>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a service is scaled; a local one, made for debugging, never is.

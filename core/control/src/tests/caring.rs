@@ -59,6 +59,15 @@ async fn a_dead_replica_is_replaced_after_the_probe_gave_it_up() {
         log.contains("replica is dead and is replaced: as told"),
         "{log}"
     );
+    let report = control.scaling(&name("digits")).await.unwrap().unwrap();
+    let lines = report.events.iter().map(|event| event.text());
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "replica 0 died and is replaced: as told");
+    assert!(
+        lines[1].ends_with("took the place of one that did not answer"),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

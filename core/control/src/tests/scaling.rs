@@ -234,6 +234,69 @@ async fn an_update_begins_with_no_fewer_than_the_least() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_log_of_a_service_outlives_its_revisions() {
+    let mut house = House::new();
+    let control = house.start().await;
+    deploy(&house, &control, scaled(1, 10, 1)).await;
+    hold(&house, 0..2);
+    let requests = send(&house, 2);
+    becomes_ready(&house, 2).await;
+    hold(&house, []);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    let log = async || {
+        let report = control.scaling(&name("digits")).await.unwrap().unwrap();
+        report.events
+    };
+    let before = log().await;
+    assert!(before.iter().all(|event| event.revision == 1), "{before:?}");
+    let change = UpdateService {
+        entry: Some(house.entry("two")),
+        ..UpdateService::default()
+    };
+    let accepted = control.update(&name("digits"), change).await.unwrap();
+    end(&control, accepted.id).await;
+    let after = log().await;
+    assert_eq!(after[..before.len()], before);
+    let line = after[before.len()..]
+        .iter()
+        .find(|event| event.decision().is_none());
+    assert_eq!(
+        line.unwrap().text(),
+        "revision 2 took over with 2 replicas",
+        "{after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_service_says_what_is_missing_and_who_holds_it() {
+    let mut house = House::new();
+    let control = house.start().await;
+    let mut settings = scaled(1, 10, 1);
+    if let Some(one) = &mut settings.container_resource_requirements {
+        one.memory_in_gb = Some(1.5);
+    }
+    deploy(&house, &control, settings).await;
+    hold(&house, 0..5);
+    let requests = send(&house, 3);
+    becomes_ready(&house, 2).await;
+    sleep(Duration::from_secs(3)).await;
+    let missing = "no room for 1 replica: 1.5 GB of memory (1 GB of 4 GB are free) to reserve; \
+                   the room is held by `digits`";
+    let view = control.service(&name("digits")).await.unwrap().unwrap();
+    let text = view.status.error.unwrap().message;
+    assert!(text.contains(missing), "{text}");
+    let report = control.scaling(&name("digits")).await.unwrap().unwrap();
+    let mut lines = report.events.iter().map(|event| event.text());
+    assert!(lines.any(|line| line.contains(missing)), "{report:?}");
+    hold(&house, []);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_that_may_sleep_holds_nothing_until_it_is_called() {
     let mut house = House::new();
     let control = house.start().await;
@@ -292,7 +355,8 @@ async fn looks_come_as_often_as_the_service_asks() {
     let seconds: Vec<_> = report
         .events
         .iter()
-        .map(|event| event.decision.load.at.as_secs())
+        .filter_map(|event| event.decision())
+        .map(|decision| decision.load.at.as_secs())
         .collect();
     assert_eq!(seconds, [7], "{report:?}");
     assert_eq!(begun.elapsed().as_secs(), 20);
@@ -309,7 +373,8 @@ async fn replicas_that_start_and_warm_up_are_no_load() {
     deploy(&house, &control, scaled(3, 10, 1)).await;
     sleep(Duration::from_secs(200)).await;
     let report = control.scaling(&name("digits")).await.unwrap().unwrap();
-    let loads = report.events.iter().map(|event| event.decision.load);
+    let decisions = || report.events.iter().filter_map(|event| event.decision());
+    let loads = decisions().map(|decision| decision.load);
     assert!(
         loads
             .clone()
@@ -317,10 +382,7 @@ async fn replicas_that_start_and_warm_up_are_no_load() {
         "{report:?}"
     );
     assert!(
-        report
-            .events
-            .iter()
-            .all(|event| event.decision.reason == ScaleReason::Enough),
+        decisions().all(|decision| decision.reason == ScaleReason::Enough),
         "{report:?}"
     );
     assert_eq!(ready(&house), 3);
@@ -347,7 +409,7 @@ async fn story(jumps: &[SignedDuration]) -> Vec<(u128, u32)> {
         request.await.unwrap().unwrap();
     }
     let report = control.scaling(&name("digits")).await.unwrap().unwrap();
-    let decisions = report.events.iter().map(|event| event.decision);
+    let decisions = report.events.iter().filter_map(|event| event.decision());
     let told: Vec<_> = decisions
         .map(|decision| (decision.load.at.as_millis(), decision.replicas))
         .collect();

@@ -1,10 +1,13 @@
 //! `GET /services/{name}/scaling`: what the autoscaler saw and decided.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json as JsonReply,
     extract::{Path, State},
 };
-use lusk_control::{ScalingEvent, ScalingReport};
+use lusk_control::{ScalingEvent, ScalingLine, ScalingReport};
+use lusk_domain::ScalePolicy;
 use serde_json::{Value, json};
 
 use super::{
@@ -26,19 +29,42 @@ pub(crate) async fn log(
 }
 
 fn object(report: &ScalingReport) -> Value {
-    let event = |event: &ScalingEvent| {
-        let decision = &event.decision;
-        json!({
-            "time": time(event.at),
-            "replicas": decision.replicas,
-            "reason": decision.reason,
-            "changes": decision.changes(),
-            "load": decision.load,
-            "text": report.policy.as_ref().map(|policy| decision.text(policy)),
-        })
-    };
+    // What the decisions of earlier revisions go by.
+    let policies: BTreeMap<_, _> = report.events.iter().filter_map(policy).collect();
     json!({
         "policy": report.policy,
-        "decisions": report.events.iter().map(event).collect::<Vec<_>>(),
+        "policies": policies,
+        "decisions": report.events.iter().map(line).collect::<Vec<_>>(),
+    })
+}
+
+fn policy(event: &ScalingEvent) -> Option<(String, &ScalePolicy)> {
+    match &event.what {
+        ScalingLine::Decision { policy, .. } => Some((event.revision.to_string(), policy)),
+        _ => None,
+    }
+}
+
+/// Lines that are no decision have no load, and are changes in themselves.
+fn line(event: &ScalingEvent) -> Value {
+    let (replicas, reason, changes, load) = match &event.what {
+        ScalingLine::Decision { decision, .. } => (
+            Some(decision.replicas),
+            json!(decision.reason),
+            decision.changes(),
+            Some(decision.load),
+        ),
+        ScalingLine::TookOver { replicas } => (Some(*replicas), json!("revision"), true, None),
+        ScalingLine::Died { .. } => (None, json!("died"), true, None),
+        ScalingLine::Replaced { .. } => (None, json!("replaced"), true, None),
+    };
+    json!({
+        "time": time(event.at),
+        "revision": event.revision,
+        "replicas": replicas,
+        "reason": reason,
+        "changes": changes,
+        "load": load,
+        "text": event.text(),
     })
 }
