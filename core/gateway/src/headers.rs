@@ -166,6 +166,11 @@ pub(crate) fn for_script(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
+/// How often the host is named.
+pub(crate) fn hosts(headers: &HeaderMap) -> usize {
+    headers.get_all(HOST).iter().count()
+}
+
 /// Makes headers of HTTP/2 what the same request would have brought with HTTP/1.1: the
 /// name of the host, and one line of cookies.
 pub(crate) fn as_of_http1(headers: &mut HeaderMap, uri: &Uri) {

@@ -99,6 +99,13 @@ impl Problem {
         Self::refused(Refusal::HeadersTooLarge, message)
     }
 
+    /// Another number of hosts than HTTP/1.1 wants. The connection ends: who stands
+    /// between may have meant another request.
+    pub(crate) fn hosts(count: usize) -> Self {
+        let message = format!("the request has {count} `Host` headers, HTTP/1.1 wants exactly one");
+        Self::refused(Refusal::NotHttp, message).with(CONNECTION, "close")
+    }
+
     /// The body is too large; `size` when the request told it.
     pub(crate) fn body_too_large(size: Option<u64>, limit: usize) -> Self {
         let message = match size {

@@ -91,6 +91,11 @@ async fn reply<D: Door>(
     if size > MAX_HEADER_BYTES {
         return refuse(Problem::headers_too_large(size, MAX_HEADER_BYTES));
     }
+    if parts.version == Version::HTTP_11
+        && let hosts @ (0 | 2..) = headers::hosts(&parts.headers)
+    {
+        return refuse(Problem::hosts(hosts));
+    }
     let uri = parts.uri.clone();
     let (name, prefix, resource) = match door.target(uri.path()) {
         None => return refuse(Problem::not_found()),

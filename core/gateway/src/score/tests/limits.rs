@@ -203,6 +203,33 @@ async fn what_is_not_http_is_400() {
 }
 
 #[tokio::test]
+async fn a_request_of_http11_names_one_host() {
+    let replica = Fake::new(Behaviour::Echo);
+    let node = Node::with(route_to(info(), &replica), ScoringOptions::default()).await;
+    for (hosts, count) in [("", "0"), ("Host: a\r\nHost: a\r\n", "2")] {
+        let mut client = node.connect().await;
+        let head = format!(
+            "POST {SCORE} HTTP/1.1\r\n{hosts}Authorization: {}\r\n",
+            BEARER.1
+        );
+        client.send(head + "Content-Length: 1\r\n\r\nx").await;
+        let answer = client.answer().await;
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (400, Some("close"))
+        );
+        let words = format!("has {count} `Host` headers");
+        assert!(answer.message().contains(&words), "{answer:?}");
+        assert!(client.is_closed().await);
+    }
+    assert_eq!((replica.begun(), refused(&node, Refusal::NotHttp)), (0, 2));
+    let mut client = node.connect().await;
+    let head = format!("POST {SCORE} HTTP/1.0\r\nAuthorization: {}\r\n", BEARER.1);
+    client.send(head + "Content-Length: 1\r\n\r\nx").await;
+    assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_caller_who_stops_in_the_headers_is_cut_off() {
     let options = options(|options| options.listener.header_timeout = SHORT);
     let node = Node::with(route_that(Behaviour::Echo), options).await;
