@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, response::Parts};
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_TYPE, TRANSFER_ENCODING},
+    response::Parts,
+};
 use lusk_contract::{Flow, RelayReply};
+
+use crate::upstream::Failed;
 
 const EXECUTION_TIME: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const FUNCTION_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-failed");
@@ -25,6 +31,35 @@ pub(crate) fn reply(parts: Parts, body: Flow) -> RelayReply {
         headers: parts.headers,
         body,
     }
+}
+
+/// Whether an answer can be passed on: its bytes are what they seem to be, and it is
+/// the last one to its request.
+pub(crate) fn check(parts: &Parts) -> Result<(), Failed> {
+    if parts.status.is_informational() {
+        let status = parts.status.as_u16();
+        return Err(Failed::Unfit(format!(
+            "it answered with status {status}, which is no answer to a request to score"
+        )));
+    }
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if let Some(coding) = coding {
+        return Err(Failed::Unfit(format!(
+            "its answer has the transfer encoding {coding:?}; only `chunked` is understood"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the parts of an answer are for themselves, and its head says that they will
+/// come.
+pub(crate) fn has_events(parts: &Parts) -> bool {
+    let events = b"text/event-stream";
+    parts.headers.get(CONTENT_TYPE).is_some_and(|told| {
+        let told = told.as_bytes().get(..events.len());
+        told.is_some_and(|told| told.eq_ignore_ascii_case(events))
+    })
 }
 
 fn run_time(headers: &HeaderMap) -> Option<Duration> {

@@ -2,13 +2,14 @@
 //! not small.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use lusk_contract::{BrokenOff, Flow, NotRelayed, RelayReply, RelayRequest, ScriptError};
 
 use crate::{
@@ -45,23 +46,54 @@ pub(crate) async fn relay(
         }
     };
     link.health.answered();
+    answer::check(&parts).map_err(|failed| link.failed(&failed))?;
     let length = reading.length();
-    let body = if length.is_some_and(|length| length <= SMALL) {
+    if length.is_some_and(|length| length <= SMALL) {
         let whole = link.upstream.collect(reading, SMALL as usize).await;
-        Flow::Whole(whole.map_err(|failed| link.failed(&failed))?)
-    } else {
-        let reading = Some(reading);
-        let parts = Box::pin(Answering { reading, work });
-        Flow::Parts { length, parts }
+        let whole = whole.map_err(|failed| link.failed(&failed))?;
+        return Ok(answer::reply(parts, Flow::Whole(whole)));
+    }
+    let mut answering = Answering {
+        first: None,
+        reading: Some(reading),
+        work,
+    };
+    if !answer::has_events(&parts) {
+        answering.look().await.map_err(ScriptError::Died)?;
+    }
+    let body = Flow::Parts {
+        length,
+        parts: Box::pin(answering),
     };
     Ok(answer::reply(parts, body))
 }
 
 /// The body of an answer. Dropped before its end, it closes the connection.
 struct Answering {
+    /// What came with the head.
+    first: Option<Bytes>,
     /// None at the end.
     reading: Option<Reading>,
     work: Work,
+}
+
+impl Answering {
+    /// Takes what is there already and waits for nothing. While a caller has nothing
+    /// of an answer that is broken, it can be told so.
+    async fn look(&mut self) -> Result<(), String> {
+        let looked = poll_fn(|context| Poll::Ready(self.poll_next_unpin(context))).await;
+        match looked {
+            Poll::Ready(Some(Err(broken))) => {
+                let number = self.work.link().number;
+                Err(format!("outside replica {number}: {broken}"))
+            }
+            Poll::Ready(Some(Ok(part))) => {
+                self.first = Some(part);
+                Ok(())
+            }
+            Poll::Ready(None) | Poll::Pending => Ok(()),
+        }
+    }
 }
 
 impl Stream for Answering {
@@ -69,6 +101,9 @@ impl Stream for Answering {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if let Some(part) = this.first.take() {
+            return Poll::Ready(Some(Ok(part)));
+        }
         let Some(reading) = &mut this.reading else {
             return Poll::Ready(None);
         };

@@ -48,6 +48,41 @@ async fn an_answer_that_is_none_is_a_death() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_passed_on_is_refused_before_its_head_is() {
+    let upgrade = "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw";
+    let zipped = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    let broken = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    let server = Upstream::scoring(move |asked| {
+        let sends = match asked.body.as_str() {
+            "upgrade" => upgrade,
+            "zipped" => zipped,
+            "broken" => broken,
+            _ => return obey(asked),
+        };
+        Act::SendAndClose(sends.into())
+    })
+    .await;
+    let replica = replica(&server).await;
+    for (body, words) in [
+        ("upgrade", "status 101"),
+        ("zipped", "gzip, chunked"),
+        ("broken", "in the middle of its answer"),
+    ] {
+        let relayed = replica.relay(super::request(body).into()).await;
+        let error = relayed.expect_err("no head").error;
+        let ScriptError::Died(why) = &error else {
+            panic!("{error:?}");
+        };
+        assert!(why.contains(words), "{why}");
+    }
+    // What is refused is no death: five in a row put nobody out.
+    for _ in 0..5 {
+        score(&*replica, "zipped").await.unwrap_err();
+    }
+    assert_eq!(score(&*replica, "1").await.unwrap().body, "1");
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_a_death() {
     died(|| Act::Endless("HTTP/1.1 200 OK\r\nx: "), "not HTTP").await;
     let many = || Act::Send(answer(200, &"x: 1\r\n".repeat(5_000), ""));
