@@ -493,7 +493,9 @@ fn no_token(data: &Path) -> anyhow::Error {
 }
 
 fn unreachable(url: &str, error: &hyper_util::client::legacy::Error) -> Trouble {
-    let help = if error.is_connect() {
+    let help = if is_about_trust(error) {
+        "name the authority that signed the certificate with --ca FILE or LUSK_CA, or ask the host that it was made for"
+    } else if error.is_connect() {
         "the node may have been killed; start it with `lusk up`"
     } else {
         "the node may have stopped in the middle; see its log"
@@ -501,6 +503,12 @@ fn unreachable(url: &str, error: &hyper_util::client::legacy::Error) -> Trouble 
     Trouble::new(format!("no answer from {url}"))
         .with_causes(innermost(error))
         .with_help(help)
+}
+
+/// Whether the other side is there, and its certificate is not one to be trusted.
+fn is_about_trust(error: &dyn std::error::Error) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.to_string().contains("invalid peer certificate"))
 }
 
 /// The last cause says what happened; those above only that something did.

@@ -95,7 +95,8 @@ fn curl_scores_under_tls_with_both_versions_of_http() {
     let run = ["service", "run", "-n", "noop", "-d", "{}"];
     lusk.cli(&[&run[..], &["--ca", &ca]].concat()).ok();
     // The machine does not know this authority.
-    lusk.cli(&run).fails(1);
+    let said = lusk.cli(&run).fails(1);
+    assert!(said.contains("--ca") && said.contains("LUSK_CA"), "{said}");
 }
 
 #[test]
