@@ -2,7 +2,11 @@
 //! [`lusk_domain::Sizing`].
 
 mod measured;
+mod range;
 
+use std::collections::BTreeSet;
+
+use lusk_control::Capacity;
 use lusk_domain::{AutoScaler, Size, Sizing, SizingError};
 use serde_json::{Value, json};
 
@@ -10,8 +14,10 @@ use super::{Session, model::plain};
 use crate::{
     cli::{CapacityArgs, Format, GlobalArgs},
     render::{self, Column, Trouble},
+    wire,
 };
 use measured::Measured;
+use range::Range;
 
 /// Utilizations of the table, in percent.
 const TABLE: [u32; 5] = [50, 60, 70, 80, 90];
@@ -29,6 +35,8 @@ struct Wish {
     memory_gb: Option<f64>,
     /// The service that it was taken from.
     measured: Option<Measured>,
+    /// What replicas may reserve on the service's node, if that is this machine.
+    node: Option<Capacity>,
 }
 
 impl Wish {
@@ -36,7 +44,7 @@ impl Wish {
     fn of(args: &CapacityArgs, measured: Option<Measured>) -> anyhow::Result<Self> {
         let seen = measured.as_ref();
         let latency_ms = match (args.latency_ms, seen) {
-            (Some(given), _) => given,
+            (Some(given), _) => Range::LATENCY_MS.checked(given)?,
             (None, Some(service)) => service.latency_ms()?,
             (None, None) => 0.0,
         };
@@ -44,15 +52,18 @@ impl Wish {
             it.utilization
         });
         Ok(Self {
-            rps: args.rps,
+            rps: Range::RPS.checked(args.rps)?,
             latency_ms,
             utilization: args.utilization.unwrap_or(target),
             max_concurrent: args
                 .max_concurrent
                 .unwrap_or_else(|| seen.map_or(1, |it| it.max_concurrent)),
-            cpu: checked("--cpu", args.cpu)?.or(seen.map(|it| it.cpu)),
-            memory_gb: checked("--memory-gb", args.memory_gb)?.or(seen.map(|it| it.memory_gb)),
+            cpu: Range::CPU.given(args.cpu)?.or(seen.map(|it| it.cpu)),
+            memory_gb: Range::MEMORY_GB
+                .given(args.memory_gb)?
+                .or(seen.map(|it| it.memory_gb)),
             measured,
+            node: None,
         })
     }
 
@@ -60,7 +71,9 @@ impl Wish {
     fn sized(&self) -> Result<Value, SizingError> {
         let sizing = Sizing::new(self.rps, self.latency_ms / 1000.0, self.max_concurrent)?;
         let answer = self.row(&sizing.at(self.utilization)?);
-        let table: Result<Vec<_>, _> = TABLE
+        let mut utilizations: BTreeSet<_> = TABLE.into();
+        utilizations.insert(self.utilization);
+        let table: Result<Vec<_>, _> = utilizations
             .into_iter()
             .map(|utilization| sizing.at(utilization).map(|size| self.row(&size)))
             .collect();
@@ -72,9 +85,35 @@ impl Wish {
             "memoryInGB": self.memory_gb,
             "service": self.measured.as_ref().map(Measured::json),
             "busySlots": rounded(sizing.busy()),
+            "warnings": self.warnings(&answer),
             "answer": answer,
             "table": table?,
         }))
+    }
+
+    /// Bounds that the answer is over: of the service, and of its node.
+    fn warnings(&self, answer: &Value) -> Vec<String> {
+        let of_service = self.measured.as_ref().and_then(|service| {
+            let replicas = answer["replicas"].as_u64()?;
+            service.too_few(replicas)
+        });
+        let over = |key: &str, bound: f64, unit: &str| {
+            let needed = answer[key].as_f64().filter(|needed| *needed > bound)?;
+            Some(format!(
+                "the replicas need {} {unit}, and those of this node may reserve {}",
+                short(&json!(needed)),
+                short(&json!(bound)),
+            ))
+        };
+        let of_node = self.node.map(|node| {
+            let gigabytes = node.bytes as f64 / 1e9;
+            [
+                over("totalCpu", node.cores, "cores"),
+                over("totalMemoryInGB", gigabytes, "GB of memory"),
+            ]
+        });
+        let of_node = of_node.into_iter().flatten().flatten();
+        of_service.into_iter().chain(of_node).collect()
     }
 
     fn row(&self, size: &Size) -> Value {
@@ -101,7 +140,11 @@ pub(crate) async fn run(args: &CapacityArgs, global: &GlobalArgs) -> anyhow::Res
         Some(name) => Some(Measured::ask(&Session::new(global)?, name).await?),
         None => None,
     };
-    let wish = Wish::of(args, measured)?;
+    let mut wish = Wish::of(args, measured)?;
+    // A node that is named by its URL may be on another machine.
+    if wish.measured.is_some() && global.admin_url.is_none() {
+        wish.node = Some(wire::capacity());
+    }
     let sized = wish.sized().map_err(|it| Trouble::misuse(it.to_string()))?;
     print(global.output, &sized)
 }
@@ -110,7 +153,7 @@ fn print(format: Format, sized: &Value) -> anyhow::Result<()> {
     match format {
         Format::Table => {
             render::text(format, &sentence(sized))?;
-            render::data(format, &sized["table"], &COLUMNS)
+            render::data(format, &sized["table"], columns(&sized["answer"]))
         }
         Format::Tsv => render::data(format, &sized["table"], &COLUMNS),
         _ => render::data(format, sized, &COLUMNS),
@@ -126,6 +169,16 @@ const COLUMNS: [Column; 7] = [
     Column::new("Cores", |row| short(&row["totalCpu"])),
     Column::new("Memory GB", |row| short(&row["totalMemoryInGB"])),
 ];
+
+/// The columns that hold something.
+fn columns(answer: &Value) -> &'static [Column] {
+    let has = |key: &str| !answer[key].is_null();
+    match (has("totalCpu"), has("totalMemoryInGB")) {
+        (false, false) => &COLUMNS[..5],
+        (true, false) => &COLUMNS[..6],
+        (_, true) => &COLUMNS,
+    }
+}
 
 /// The answer in words, and a line between it and the table.
 fn sentence(sized: &Value) -> String {
@@ -152,6 +205,9 @@ fn sentence(sized: &Value) -> String {
     if let Some(name) = sized["service"]["name"].as_str() {
         let seen = plain(&sized["service"]["requestsSeen"]);
         text += &format!("\nService `{name}` has answered {seen} requests");
+    }
+    for warning in sized["warnings"].as_array().into_iter().flatten() {
+        text += &format!("\nBut {}", plain(warning));
     }
     text + "\n\n"
 }
@@ -181,16 +237,6 @@ fn short(value: &Value) -> String {
 /// Without the noise of floating point.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
-}
-
-/// A number of a flag that must be above 0.
-fn checked(flag: &str, value: Option<f64>) -> anyhow::Result<Option<f64>> {
-    match value {
-        Some(number) if !(number.is_finite() && number > 0.0) => {
-            Err(Trouble::misuse(format!("{flag} is {number}, it must be above 0")).into())
-        }
-        other => Ok(other),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ pub(super) struct Measured {
     pub(super) max_concurrent: u32,
     pub(super) cpu: f64,
     pub(super) memory_gb: f64,
+    /// Most replicas that its settings allow.
+    pub(super) most: Option<u64>,
+    /// Whether that many are always there.
+    pub(super) is_fixed: bool,
     /// Requests that had a slot.
     pub(super) requests: u64,
     /// Seconds that these held it, the queue not included.
@@ -39,7 +43,14 @@ impl Measured {
         let resources = &object["containerResourceRequirements"];
         let metric = |family: &str| metric(page, family, name);
         let count = |family: &str| metric(family).unwrap_or_default() as u64;
+        let is_fixed = object["autoScaler"]["autoscaleEnabled"] == false;
+        let most = match is_fixed {
+            true => &object["numReplicas"],
+            false => &object["autoScaler"]["maxReplicas"],
+        };
         Self {
+            most: most.as_u64(),
+            is_fixed,
             name: name.to_owned(),
             utilization: whole(&object["autoScaler"]["targetUtilization"]),
             max_concurrent: whole(&object["maxConcurrentRequestsPerContainer"]),
@@ -68,6 +79,20 @@ impl Measured {
             "send it some with `lusk service run -n {name} -d …`, or give --latency-ms"
         ))
         .into())
+    }
+
+    /// That its settings do not allow so many replicas, if so.
+    pub(super) fn too_few(&self, replicas: u64) -> Option<String> {
+        let most = self.most.filter(|most| *most < replicas)?;
+        let name = &self.name;
+        Some(match self.is_fixed {
+            true => format!(
+                "service `{name}` has {most} and does not scale; raise it with `lusk service update -n {name} --nr {replicas}`"
+            ),
+            false => format!(
+                "service `{name}` scales up to {most}; raise it with `lusk service update -n {name} --ma {replicas}`"
+            ),
+        })
     }
 
     pub(super) fn json(&self) -> Value {

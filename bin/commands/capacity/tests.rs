@@ -22,8 +22,8 @@ fn sized(words: &str) -> Value {
 fn the_guides_example_is_answered() {
     let sized = sized("--rps 20 --latency-ms 10000");
     insta::assert_snapshot!(sentence(&sized), @"286 replicas for 20 requests per second of 10000 ms at 70 % utilization, 1 at a time each");
-    insta::assert_snapshot!(render::data_text(Format::Table, &sized["table"], &COLUMNS).unwrap(), @r"
-    Utilization  Replicas  Slots  Headroom  Up to req/s  Cores  Memory GB
+    insta::assert_snapshot!(render::data_text(Format::Table, &sized["table"], columns(&sized["answer"])).unwrap(), @r"
+    Utilization  Replicas  Slots  Headroom  Up to req/s
     50 %         400       400    50 %      40
     60 %         334       334    40.1 %    33.4
     70 %         286       286    30.1 %    28.6
@@ -53,7 +53,7 @@ fn programs_get_stable_keys() {
     keys.sort_unstable();
     insta::assert_snapshot!(
         keys.join(" "),
-        @"answer busySlots cpu maxConcurrentRequestsPerContainer memoryInGB millisecondsPerRequest requestsPerSecond service table"
+        @"answer busySlots cpu maxConcurrentRequestsPerContainer memoryInGB millisecondsPerRequest requestsPerSecond service table warnings"
     );
 }
 
@@ -84,14 +84,78 @@ fn flags_come_before_the_service_and_that_before_defaults() {
 }
 
 #[test]
-fn numbers_that_make_no_sense_are_misuse() {
-    for words in [
-        "--rps 10 --latency-ms 1 --cpu 0",
-        "--rps 10 --latency-ms 1 --memory-gb NaN",
+fn numbers_out_of_range_are_misuse_and_the_range_is_told() {
+    for (words, bounds) in [
+        ("--rps 10 --latency-ms 1 --cpu 0", "0.001 to 100000 cores"),
+        ("--rps 10 --latency-ms 1 --cpu -1", "0.001 to 100000 cores"),
+        (
+            "--rps 10 --latency-ms 1 --memory-gb NaN",
+            "0.001 to 1000000 GB",
+        ),
+        ("--rps 10 --latency-ms -2", "0.000001 to 86400000 ms"),
+        ("--rps 10 --latency-ms 1e-300", "0.000001 to 86400000 ms"),
+        ("--rps -1 --latency-ms 1", "--rps is -1.0, it must be"),
+        ("--rps inf --latency-ms 1", "--rps is inf, it must be"),
+        ("--rps 1e300 --latency-ms 1", "--rps is 1e300, it must be"),
     ] {
         let error = Wish::of(&args(words), None).unwrap_err();
         assert_eq!(render::exit_code(&error), render::MISUSED);
+        let text = error.to_string();
+        assert!(text.contains(bounds), "{words}: {text}");
+        assert!(text.len() < 100, "{text}");
     }
-    let endless = Wish::of(&args("--rps inf --latency-ms 1"), None).unwrap();
-    assert!(endless.sized().is_err());
+}
+
+#[test]
+fn the_utilization_asked_for_is_in_the_table_once() {
+    let rows = |words: &str| -> Vec<u64> {
+        let sized = sized(&format!("--rps 20 --latency-ms 10000 {words}"));
+        let table = sized["table"].as_array().unwrap();
+        let row = |row: &Value| row["utilization"].as_u64().unwrap();
+        table.iter().map(row).collect()
+    };
+    assert_eq!(rows("--utilization 33"), [33, 50, 60, 70, 80, 90]);
+    assert_eq!(rows("--utilization 60"), [50, 60, 70, 80, 90]);
+}
+
+#[test]
+fn an_answer_over_the_bounds_of_the_service_or_its_node_says_so() {
+    let given = args("--rps 20 --latency-ms 10000 -n digits");
+    let service = Measured {
+        name: "digits".to_owned(),
+        utilization: 70,
+        max_concurrent: 1,
+        cpu: 0.1,
+        memory_gb: 0.5,
+        most: Some(10),
+        ..Measured::default()
+    };
+    let told = |most: u64, is_fixed: bool, cores: f64| {
+        let service = Measured {
+            most: Some(most),
+            is_fixed,
+            ..service.clone()
+        };
+        let mut wish = Wish::of(&given, Some(service)).unwrap();
+        let bytes = 1_000_000_000_000;
+        wish.node = Some(Capacity { cores, bytes });
+        sentence(&wish.sized().unwrap())
+    };
+    let scales = told(285, false, 2.0);
+    assert!(scales.contains("scales up to 285;"), "{scales}");
+    assert!(scales.contains("--ma 286"), "{scales}");
+    assert!(scales.contains("need 28.6 cores"), "{scales}");
+    let fixed = told(285, true, 29.0);
+    assert!(fixed.contains("does not scale"), "{fixed}");
+    assert!(!fixed.contains("this node"), "{fixed}");
+    assert!(!told(286, false, 29.0).contains("But "));
+}
+
+#[test]
+fn columns_without_numbers_are_left_out() {
+    let count = |words: &str| {
+        let sized = sized(&format!("--rps 20 --latency-ms 10 {words}"));
+        columns(&sized["answer"]).len()
+    };
+    assert_eq!((count(""), count("--cpu 1"), count("--gb 1")), (5, 6, 7));
 }
