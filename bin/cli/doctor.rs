@@ -30,6 +30,9 @@ pub(crate) struct DoctorArgs {
         default_value = "127.0.0.1:8081"
     )]
     pub(crate) admin: SocketAddr,
+    /// The admin door may be on an address that is not loopback
+    #[arg(long)]
+    pub(crate) insecure_admin: bool,
     /// Registry of the workspace
     #[arg(
         long,

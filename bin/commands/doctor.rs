@@ -108,6 +108,7 @@ fn checks(args: &DoctorArgs, global: &GlobalArgs, data: PathBuf) -> Vec<Check> {
     let (ports, files, clock, outputs) = (at(), at(), at(), at());
     let node = node::found(global.clone(), at());
     let doors = [("scoring", args.listen), ("admin", args.admin)];
+    let is_open = args.insecure_admin;
     let kept = args.outputs.clone();
     vec![
         Check::blocking("folder", move || folder::check(&folder)),
@@ -115,7 +116,7 @@ fn checks(args: &DoctorArgs, global: &GlobalArgs, data: PathBuf) -> Vec<Check> {
         Check::blocking("fileSystem", move || disk::file_system(&file_system)),
         Check::blocking("lock", move || node::lock(&lock)),
         Check::new("node", node),
-        Check::blocking("ports", move || doors::check(&ports, doors)),
+        Check::blocking("ports", move || doors::check(&ports, doors, is_open)),
         Check::blocking("openFiles", move || limits::open_files(&files)),
         Check::blocking("clock", move || clock::check(&clock)),
         Check::new("registry", registries::workspace(args.registry.clone())),
@@ -124,7 +125,7 @@ fn checks(args: &DoctorArgs, global: &GlobalArgs, data: PathBuf) -> Vec<Check> {
             registries::global(args.global_registry.clone()),
         ),
         Check::new("outputs", outputs::check(kept, outputs)),
-        Check::blocking("pythonTools", || tools::check(LIMIT)),
+        Check::new("pythonTools", tools::check(LIMIT)),
         Check::blocking("backends", || backends::check(&wire::backends())),
         Check::blocking("sandbox", move || sandbox::check(&data)),
         Check::blocking("machine", || machine::check(wire::capacity())),

@@ -1,4 +1,5 @@
-//! The store of outputs: asked for a list, never written to.
+//! The store of outputs: asked for a list. Only in a folder of this machine is
+//! something written, which is gone when the check ends.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,7 @@ pub(super) async fn check(url: Option<String>, data: PathBuf) -> Finding {
         && folder.is_absolute()
         && !folder.exists()
     {
-        return Finding::ok(format!(
-            "{} is not there yet; `lusk up` makes it",
-            folder.display()
-        ));
+        return can_be_made(folder);
     }
     let store = match OutputStore::from_url(&url) {
         Ok(store) => store,
@@ -35,6 +33,25 @@ pub(super) async fn check(url: Option<String>, data: PathBuf) -> Finding {
         Err(why) => Finding::failed(
             format!("{store} cannot be listed: {why}"),
             "check --outputs, the network and the credentials in the environment",
+        ),
+    }
+}
+
+/// Whether `lusk up` could make the folder: its nearest parent must take a new one.
+fn can_be_made(folder: &Path) -> Finding {
+    let there = folder.ancestors().find(|parent| parent.exists());
+    let there = there.unwrap_or(Path::new("/"));
+    let made = tempfile::Builder::new().prefix(".lusk-").tempdir_in(there);
+    let folder = folder.display();
+    match made {
+        Ok(_) => Finding::ok(format!("{folder} is not there yet; `lusk up` makes it")),
+        Err(error) => Finding::failed(
+            format!(
+                "{folder} is not there and cannot be made in {}: {}",
+                there.display(),
+                error.kind()
+            ),
+            "correct --outputs or LUSK_OUTPUTS, or let this user write there",
         ),
     }
 }
@@ -59,6 +76,15 @@ mod tests {
         std::fs::remove_dir(&folder).unwrap();
         std::fs::write(&folder, "").unwrap();
         assert_eq!(at(&url).await.state, State::Failed);
+        assert_eq!(at(&format!("{url}/below")).await.state, State::Failed);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_is_a_failure() {
+        let finding = at("file:///proc/nope/deeper").await;
+        assert_eq!(finding.state, State::Failed);
+        assert!(finding.text.contains("made in /proc"), "{}", finding.text);
     }
 
     #[tokio::test]

@@ -23,6 +23,8 @@ pub struct Inventory {
     pub has_pip: bool,
     /// Programs by minor version, e.g. `3.11`.
     pub pythons: BTreeMap<Minor, PathBuf>,
+    /// Whether the time was over before all was asked.
+    pub is_cut_short: bool,
 }
 
 /// A minor version of Python.
@@ -53,9 +55,13 @@ fn of(tools: &Tools, patience: Duration) -> Inventory {
     let has_pip = tools
         .default_python()
         .is_some_and(|python| tools.has_pip(&python));
+    let mut is_cut_short = false;
     let minors = MINORS.rev().map(Minor);
     let pythons = minors
-        .take_while(|_| begun.elapsed() < patience)
+        .take_while(|_| {
+            is_cut_short = begun.elapsed() >= patience;
+            !is_cut_short
+        })
         .filter_map(|minor| Some((minor, tools.python(&minor.to_string())?.program)))
         .collect();
     Inventory {
@@ -63,6 +69,7 @@ fn of(tools: &Tools, patience: Duration) -> Inventory {
         uv_problem,
         has_pip,
         pythons,
+        is_cut_short,
     }
 }
 
@@ -103,6 +110,17 @@ mod tests {
         let pythons: Vec<_> = found.pythons.into_iter().collect();
         assert_eq!(pythons, [(Minor(11), default), (Minor(12), other)]);
         assert_eq!((found.uv, found.has_pip), (None, false));
+    }
+
+    #[test]
+    fn a_python_that_is_too_slow_is_not_called_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        python(folder.path(), "python3", "3.11.7");
+        let path = ("PATH".into(), folder.path().into());
+        let tools = Tools::new([path], Duration::from_secs(60));
+        let found = of(&tools, Duration::ZERO);
+        assert!(found.pythons.is_empty() && found.is_cut_short);
+        assert!(!of(&tools, Duration::from_secs(60)).is_cut_short);
     }
 
     #[test]
