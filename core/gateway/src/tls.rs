@@ -6,6 +6,7 @@
 use std::{
     fmt, fs,
     io::{self, Read as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,6 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use rustls::{
     CertificateError, Error, RootCertStore, ServerConfig,
     client::verify_server_cert_signed_by_trust_anchor,
@@ -33,6 +35,9 @@ pub(crate) const HANDSHAKE: u8 = 22;
 
 /// Largest certificate or key file; chains have a few KiB.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Sizes of RSA keys that the signing code takes.
+const RSA_BITS: &str = "2048 to 4096";
 
 /// The name of HTTP/2 among the protocols that a caller offers.
 const HTTP2: &[u8] = b"h2";
@@ -69,6 +74,16 @@ impl Tls {
             },
         };
         let provider = Arc::new(ring::default_provider());
+        // Asked beforehand, for later it could not be told from other faults.
+        if provider
+            .key_provider
+            .load_private_key(secret.clone_key())
+            .is_err()
+        {
+            return Err(TlsError::KeyKind {
+                path: key.to_owned(),
+            });
+        }
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -106,6 +121,27 @@ pub enum TlsError {
         /// What it should hold.
         what: &'static str,
         /// The file.
+        path: PathBuf,
+    },
+    /// A file is none whose end could be waited for: a pipe, a device, a folder.
+    NoFile {
+        /// What it should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// What a file holds is damaged.
+    Damaged {
+        /// What it should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// How.
+        how: String,
+    },
+    /// The key is damaged, or of a kind or size that is not spoken.
+    KeyKind {
+        /// The key's file.
         path: PathBuf,
     },
     /// The key is protected by a password, which nobody is there to type.
@@ -151,6 +187,21 @@ impl fmt::Display for TlsError {
                 "the file `{}` holds no {what} in PEM (`-----BEGIN …`); name the file that does",
                 path.display()
             ),
+            Self::NoFile { what, path } => write!(
+                f,
+                "the {what} file `{}` is no regular file; name a PEM file, or a link to one",
+                path.display()
+            ),
+            Self::Damaged { what, path, how } => write!(
+                f,
+                "the {what} in `{}` is damaged: {how}; put the whole PEM file there again",
+                path.display()
+            ),
+            Self::KeyKind { path } => write!(
+                f,
+                "the key in `{}` cannot be used: it is damaged, or not RSA of {RSA_BITS} bits, ECDSA on P-256 or P-384, or Ed25519; make one of these, and its certificate anew",
+                path.display()
+            ),
             Self::Encrypted { path } => write!(
                 f,
                 "the key in `{0}` is encrypted; decrypt it: openssl pkey -in {0} -out FILE",
@@ -185,7 +236,20 @@ impl std::error::Error for TlsError {}
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| {
+    // Without waiting for somebody to write, should it be a pipe.
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    if let Ok(file) = &opened
+        && file.metadata().is_ok_and(|file| !file.is_file())
+    {
+        return Err(TlsError::NoFile {
+            what,
+            path: path.to_owned(),
+        });
+    }
+    let read = opened.and_then(|file| {
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         match bytes.len() as u64 > MAX_FILE_BYTES {
             true => Err(io::Error::other(format!(
@@ -240,11 +304,23 @@ fn broken(what: &'static str, path: &Path, error: &pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {
         pem::Error::NoItemsFound => TlsError::Missing { what, path },
-        error => TlsError::Unreadable {
-            what,
-            path,
-            error: io::Error::other(error.to_string()),
-        },
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let name = String::from_utf8_lossy(end_marker);
+            let how = format!(
+                "it ends before `-----END {}-----`",
+                name.trim_matches([' ', '-'])
+            );
+            TlsError::Damaged { what, path, how }
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            let line = String::from_utf8_lossy(line);
+            let how = format!("`{}` begins nothing", line.trim());
+            TlsError::Damaged { what, path, how }
+        }
+        error => {
+            let how = error.to_string();
+            TlsError::Damaged { what, path, how }
+        }
     }
 }
 
@@ -291,8 +367,6 @@ fn shown(time: UnixTime) -> String {
 }
 
 fn warn_of_readers(key: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-
     const OTHERS: u32 = 0o004;
     let mode = fs::metadata(key).map_or(0, |file| file.permissions().mode());
     if mode & OTHERS != 0 {

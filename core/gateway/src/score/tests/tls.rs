@@ -333,7 +333,17 @@ fn files_that_cannot_be_used_are_refused_with_a_way_out() {
     assert!(refusal(&certificate, &certificate).contains("server.pem` holds no private key"));
     assert!(refusal(&certificate, &other).contains("other.key` is not that of"));
     let torn = authority.write("torn.pem", "-----BEGIN CERTIFICATE-----\n!\n");
-    assert!(refusal(&torn, &key).contains("torn.pem"));
+    assert!(refusal(&torn, &key).contains("torn.pem` is damaged"));
+    let whole = fs::read_to_string(&certificate).expect("read");
+    let cut = authority.write("cut.pem", &whole[..whole.len() / 2]);
+    let said = refusal(&cut, &key);
+    assert!(
+        said.contains("ends before `-----END CERTIFICATE-----`"),
+        "{said}"
+    );
+    let whole = fs::read_to_string(&key).expect("read");
+    let cut = authority.write("cut.key", &whole[..whole.len() / 2]);
+    assert!(refusal(&certificate, &cut).contains("END PRIVATE KEY"));
     let large = authority.write("large.pem", &" ".repeat(1024 * 1024 + 1));
     assert!(refusal(&large, &key).contains("over 1048576 bytes"));
     for text in [
@@ -343,6 +353,35 @@ fn files_that_cannot_be_used_are_refused_with_a_way_out() {
         let locked = authority.write("locked.key", text);
         assert!(refusal(&certificate, &locked).contains("openssl pkey"));
     }
+}
+
+#[test]
+fn a_key_that_cannot_sign_is_told_which_ones_can() {
+    let authority = Authority::new();
+    let [certificate, _] = authority.issue("server", |_| ());
+    // No key at all: to the code that signs, it is like one on an unknown curve.
+    let strange = "-----BEGIN PRIVATE KEY-----\nMAMCAQE=\n-----END PRIVATE KEY-----\n";
+    let strange = authority.write("strange.key", strange);
+    let said = refusal(&certificate, &strange);
+    for word in ["strange.key", "2048", "P-256", "P-384", "Ed25519"] {
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn a_pipe_is_not_waited_for_and_a_link_is_followed() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let authority = Authority::new();
+    let [certificate, key] = authority.issue("server", |_| ());
+    let pipe = authority.folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+    assert!(refusal(&pipe, &key).contains("certificate file"));
+    assert!(refusal(&certificate, &pipe).contains("pipe` is no regular file"));
+    assert!(refusal(authority.folder.path(), &key).contains("no regular file"));
+    let link = authority.folder.path().join("link");
+    std::os::unix::fs::symlink(&key, &link).expect("a link");
+    Tls::from_files(&certificate, &link).expect("followed");
 }
 
 #[test]
