@@ -228,7 +228,7 @@ impl Batcher {
         }
         let (enough, again) = LONELY;
         let before = self.lonely.fetch_add(1, Ordering::Relaxed);
-        before >= enough && before % again != 0
+        before >= enough && !before.is_multiple_of(again)
     }
 
     /// Puts a call into a batch; the ticket takes it out again. Who opens a batch
