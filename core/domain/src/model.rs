@@ -129,9 +129,10 @@ pub enum ModelError {
     },
 }
 
-/// A change of a model; what is `None` or empty stays.
+/// A change of a model; what is `None` or empty stays. lusk's own, so a key that it
+/// does not know is an error.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ModelChange {
     /// A new description.
     pub description: Option<String>,

@@ -46,7 +46,7 @@ impl Keyed {
 
 /// The body of `POST /images`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct BuildBody {
     environment: Option<Environment>,
     environment_reference: Option<EnvironmentRef>,
@@ -56,7 +56,7 @@ struct BuildBody {
 
 /// The body of `POST /images/prune`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct PruneBody {
     unused_for_seconds: Option<u64>,
 }

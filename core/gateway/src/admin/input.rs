@@ -29,9 +29,24 @@ const LONGEST_DISCARD: Duration = Duration::from_secs(5);
 pub(crate) struct Json(Bytes);
 
 impl Json {
-    /// Understands the body as a `T`; keys that `T` does not know are ignored,
-    /// as the original ignores them.
+    /// Understands the body, an object, as a `T`; keys that `T` does not know are
+    /// ignored, as the original ignores them, unless `T` refuses them.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        // A struct would take an array for its fields in their order.
+        if self.0.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Fault::bad_request(
+                "the body is not the JSON expected here: it is an array, expected an object",
+            ));
+        }
+        self.read()
+    }
+
+    /// Understands the body, an array.
+    pub(crate) fn parse_list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Fault> {
+        self.read()
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         let mut reader = serde_json::Deserializer::from_slice(&self.0);
         let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();

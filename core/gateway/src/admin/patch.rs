@@ -74,7 +74,7 @@ pub(crate) fn update_service(
     body: &Json,
     now: &ServiceSpec,
 ) -> Result<Wished<UpdateService>, Fault> {
-    let operations: Vec<Operation> = body.parse()?;
+    let operations: Vec<Operation> = body.parse_list()?;
     if operations.is_empty() {
         return Err(Fault::bad_request("the patch is empty: nothing to change"));
     }

@@ -318,6 +318,42 @@ async fn a_body_that_is_no_json_or_too_long_is_refused() {
 }
 
 #[tokio::test]
+async fn an_array_is_no_body_where_an_object_is_expected() {
+    let door = Door::open().await;
+    door.register("digits").await;
+    for (method, path) in [
+        ("PATCH", "/models/digits:1"),
+        ("POST", "/models"),
+        ("POST", "/services"),
+        ("POST", "/environments"),
+        ("POST", "/images"),
+        ("POST", "/images/prune"),
+    ] {
+        let reply = door.ask(method, path, json!(["hello"])).await;
+        assert_error(&reply, 400, "BadRequest");
+        assert!(reply.text.contains("expected an object"), "{}", reply.text);
+    }
+    let model = door.ask("GET", "/models/digits:1", Value::Null).await;
+    assert_ne!(model.json()["description"], "hello");
+}
+
+#[tokio::test]
+async fn a_key_that_a_body_of_our_own_does_not_know_is_refused_with_those_it_knows() {
+    let door = Door::open().await;
+    door.register("digits").await;
+    for (method, path, known) in [
+        ("PATCH", "/models/digits:1", "addTags"),
+        ("POST", "/images", "environmentReference"),
+        ("POST", "/images/prune", "unusedForSeconds"),
+    ] {
+        let reply = door.ask(method, path, json!({"oops": 1})).await;
+        assert_error(&reply, 400, "BadRequest");
+        assert!(reply.text.contains("`oops`"), "{}", reply.text);
+        assert!(reply.text.contains(known), "{}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn the_ids_of_a_request_come_back() {
     let door = Door::open().await;
     let request = http::Request::builder()
