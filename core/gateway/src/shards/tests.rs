@@ -330,3 +330,26 @@ async fn the_end_waits_for_what_runs_on_any_shard_that_rests_or_not() {
         assert_eq!(client.answer_to("POST").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn what_has_come_when_the_door_closes_is_answered_by_every_shard() {
+    let mut node = Node::start(route_that(Behaviour::Echo), 3, ScoringOptions::default()).await;
+    node.crew.set(3).await.unwrap();
+    let mut clients = Vec::new();
+    for number in 0..24 {
+        let mut client = Client::connect(node.address).await;
+        if number % 2 == 0 {
+            ask(&mut client, number, false).await;
+        }
+        clients.push(client);
+    }
+    for (number, client) in clients.iter().enumerate() {
+        client.send_now(&numbered(number, false));
+    }
+    node.end().await;
+    for (number, client) in clients.iter_mut().enumerate() {
+        let answer = client.answer_to("POST").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["body"], number.to_string());
+    }
+}
