@@ -46,7 +46,7 @@ use tokio::{
 
 use crate::session::TimedSession;
 use book::Tally;
-use rows::RowShape;
+use rows::{RowShape, Span};
 use trust::{Plan, Trust};
 
 pub(crate) use book::BatchBook;
@@ -321,11 +321,15 @@ impl Batcher {
         calls: &[Call],
     ) -> Option<Vec<Outcome>> {
         let alike = calls.iter().all(|call| call.inputs == calls[0].inputs);
-        let plan = self.trust.plan(alike);
+        let mut plan = self.trust.plan(alike);
         if plan == Plan::Apart {
             return None;
         }
         let inputs = rows::join(calls.iter().map(|call| call.inputs.as_slice()))?;
+        let spans: Vec<_> = inputs.iter().map(Span::of).collect();
+        if self.trust.widens(&spans) {
+            plan = Plan::Compared;
+        }
         let outputs = match self.compute(session, inputs).await {
             Ok(outputs) => outputs,
             Err(error) => return Some(self.after_failure(session, calls, &error).await),

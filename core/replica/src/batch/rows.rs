@@ -110,6 +110,53 @@ pub(super) fn agree(these: &[Tensor], those: &[Tensor]) -> bool {
     agree_within(1.0, these, those)
 }
 
+/// The least and the most of some numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) least: f64,
+    pub(super) most: f64,
+}
+
+impl Span {
+    /// Of no numbers.
+    pub(super) const NOTHING: Self = Self {
+        least: f64::INFINITY,
+        most: f64::NEG_INFINITY,
+    };
+
+    /// Of a tensor; what is not a number is left out.
+    pub(super) fn of(tensor: &Tensor) -> Self {
+        let data = tensor.data();
+        match tensor.kind() {
+            TensorType::F32 => Self::from(data.as_chunks().0, |it| f32::from_le_bytes(it).into()),
+            TensorType::F64 => Self::from(data.as_chunks().0, f64::from_le_bytes),
+            TensorType::I32 => Self::from(data.as_chunks().0, |it| i32::from_le_bytes(it).into()),
+            TensorType::I64 => Self::from(data.as_chunks().0, |it| i64::from_le_bytes(it) as f64),
+            TensorType::U8 | TensorType::Bool => {
+                Self::from(data.as_chunks().0, |[it]: [u8; 1]| it.into())
+            }
+        }
+    }
+
+    fn from<const N: usize>(chunks: &[[u8; N]], read: impl Fn([u8; N]) -> f64) -> Self {
+        chunks.iter().fold(Self::NOTHING, |span, chunk| {
+            let number = read(*chunk);
+            span.and(Self {
+                least: number,
+                most: number,
+            })
+        })
+    }
+
+    /// Of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            least: self.least.min(other.least),
+            most: self.most.max(other.most),
+        }
+    }
+}
+
 /// Whether some call's outputs are not those of the others: a row of the first is
 /// none of another's. Only then would mixed rows show.
 pub(super) fn differ(calls: &[&[Tensor]]) -> bool {

@@ -10,6 +10,9 @@ use crate::testing::{Bench, MemoryLog, signature};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// What [`Manner::MixesRare`] looks for.
+const RARE: f32 = 50.5;
+
 /// What a [`Recorder`] does to its inputs of shape `[rows, 2]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Manner {
@@ -19,8 +22,8 @@ enum Manner {
     Mixes,
     /// Takes the mean of all rows from each: equal rows do not show it.
     Centres,
-    /// Doubles until a number is above 100, then adds the largest to all rows.
-    MixesLarge,
+    /// Doubles, unless a number is [`RARE`]: then it adds 1 to all.
+    MixesRare,
     /// Answers zeros, whatever it got.
     Zeros,
     /// Answers one row, whatever it got.
@@ -72,9 +75,9 @@ impl Session for Recorder {
                 let mean = sum / numbers.len() as f32;
                 tensor(&numbers.iter().map(|it| it - mean).collect::<Vec<_>>())
             }
-            Manner::MixesLarge => {
-                let large = numbers.iter().copied().fold(100.0, f32::max) - 100.0;
-                let number = |it: &f32| it * 2.0 + large;
+            Manner::MixesRare => {
+                let more = if numbers.contains(&RARE) { 1.0 } else { 0.0 };
+                let number = |it: &f32| it * 2.0 + more;
                 tensor(&numbers.iter().map(number).collect::<Vec<_>>())
             }
             Manner::Zeros => tensor(&vec![0.0; rows * 2]),
@@ -428,22 +431,37 @@ async fn different_calls_first_show_that_rows_are_mixed() {
     is_found_out_after(0, [&[], &[]]).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn mixing_of_rare_data_is_found_by_a_sample() {
-    let stage = Stage::unchecked(Manner::MixesLarge, None);
-    for number in 0..100 {
-        let number = number as f32;
+/// A model that mixes rows for rare data alone, trusted after numbers up to `most`.
+async fn trusted_too_early(most: f32) -> Stage {
+    let stage = Stage::unchecked(Manner::MixesRare, None);
+    pair(&stage, &[0.0; 2], &[most; 2]).await;
+    for number in 0..100_u8 {
+        let number = most * f32::from(number) / 100.0;
         let right = [vec![2.0 * number; 2], vec![1.0; 2]];
         assert_eq!(pair(&stage, &[number; 2], &[0.5; 2]).await, right);
     }
     assert!(went_unseen(&stage) && stage.batcher.is_active());
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn mixing_of_rare_data_is_found_by_a_sample() {
+    let stage = trusted_too_early(100.0).await;
     for _ in 0..trust::SAMPLE {
-        pair(&stage, &[500.0; 2], &[1.0; 2]).await;
+        pair(&stage, &[RARE; 2], &[1.0; 2]).await;
     }
     assert!(!stage.batcher.is_active());
-    let right = [[1_400.0; 2], [2.0; 2]];
-    assert_eq!(pair(&stage, &[500.0; 2], &[1.0; 2]).await, right);
+    let right = [[102.0; 2], [2.0; 2]];
+    assert_eq!(pair(&stage, &[RARE; 2], &[1.0; 2]).await, right);
     assert!(stage.log.lines()[0].contains("gives other answers in a batch"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_larger_than_any_before_are_compared() {
+    let stage = trusted_too_early(10.0).await;
+    let right = [[102.0; 2], [2.0; 2]];
+    assert_eq!(pair(&stage, &[RARE; 2], &[1.0; 2]).await, right);
+    assert!(!stage.batcher.is_active());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,12 @@
 //! as long as calls are joined. What remains: a model that mixes its rows for rare
 //! data alone can answer wrong until a sample meets such data.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use super::rows::Span;
 
 /// Batches that prove it, before batches go uncompared.
 pub(super) const ENOUGH: u32 = 8;
@@ -45,6 +50,8 @@ pub(super) struct Trust {
     alike: AtomicU64,
     /// Batches of calls that are not all equal.
     unlike: AtomicU64,
+    /// Of the inputs of all batches that were compared.
+    spans: Mutex<Vec<Span>>,
 }
 
 impl Trust {
@@ -68,6 +75,20 @@ impl Trust {
         }
     }
 
+    /// Whether numbers of a batch go beyond those that were compared; from now on
+    /// they do not, as the caller is to compare this batch.
+    pub(super) fn widens(&self, spans: &[Span]) -> bool {
+        let mut known = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        known.resize(spans.len(), Span::NOTHING);
+        let mut wider = false;
+        for (known, span) in known.iter_mut().zip(spans) {
+            let both = known.and(*span);
+            wider |= both != *known;
+            *known = both;
+        }
+        wider
+    }
+
     /// A batch that was compared is proof.
     pub(super) fn proved(&self) {
         let more = |proofs: u32| Some(proofs.saturating_add(1));
@@ -82,6 +103,10 @@ impl Trust {
         self.proofs.store(ENOUGH, Ordering::Relaxed);
         self.alike.store(1, Ordering::Relaxed);
         self.unlike.store(1, Ordering::Relaxed);
+        self.widens(&[Span {
+            least: f64::NEG_INFINITY,
+            most: f64::INFINITY,
+        }]);
     }
 }
 
@@ -116,6 +141,22 @@ mod tests {
         let later = plans(&trust, true, 10 * AGAIN);
         assert_eq!(compared(&later), 10);
         assert!(!later.contains(&Plan::Apart));
+    }
+
+    #[test]
+    fn what_was_compared_once_is_not_wider() {
+        let trust = Trust::default();
+        let span = |least, most| Span { least, most };
+        for (given, wider) in [
+            (span(0.0, 1.0), true),
+            (span(0.5, 1.0), false),
+            (span(-1.0, 0.0), true),
+            (span(0.0, 2.0), true),
+            (span(-1.0, 2.0), false),
+            (Span::NOTHING, false),
+        ] {
+            assert_eq!(trust.widens(&[given]), wider, "{given:?}");
+        }
     }
 
     #[test]
