@@ -20,6 +20,8 @@ pub(crate) enum ReplyBody {
         /// Bytes to come, where that is known.
         left: Option<u64>,
         parts: Parts,
+        /// It broke off, and what came before is on its way to the caller.
+        broken: Option<BrokenOff>,
     },
 }
 
@@ -45,6 +47,7 @@ impl From<Flow> for ReplyBody {
             Flow::Parts { length, parts } => Self::Parts {
                 left: length,
                 parts,
+                broken: None,
             },
         }
     }
@@ -63,10 +66,22 @@ impl Body for ReplyBody {
                 let frame = ready!(Pin::new(whole).poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
-            Self::Parts { left, parts } => {
+            Self::Parts {
+                left,
+                parts,
+                broken,
+            } => {
+                if let Some(broken) = broken.take() {
+                    return Poll::Ready(Some(Err(broken)));
+                }
                 let part = ready!(parts.poll_next_unpin(context));
-                if let Some(Err(broken)) = &part {
-                    tracing::debug!(%broken, "an answer broke off");
+                if let Some(Err(why)) = part {
+                    tracing::debug!(%why, "an answer broke off");
+                    // Hyper throws away what it did not write, the head even, when it
+                    // hears of it; while it waits it writes.
+                    *broken = Some(why);
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 if let (Some(left), Some(Ok(part))) = (left, &part) {
                     *left = left.saturating_sub(part.len() as u64);

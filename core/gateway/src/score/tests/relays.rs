@@ -239,6 +239,18 @@ async fn an_answer_that_breaks_off_has_no_clean_end_and_is_a_failure() {
 }
 
 #[tokio::test]
+async fn what_came_before_an_answer_broke_off_reaches_the_caller() {
+    let ends = Ends::new().await;
+    ends.send("one");
+    let broken = Err(BrokenOff("it died".to_owned()));
+    ends.sends.as_ref().unwrap().send(broken).unwrap();
+    let mut client = ask(&ends, &[BEARER]).await;
+    assert_eq!(client.answer().await.status, 200);
+    client.expect("3\r\none\r\n").await;
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
 async fn the_scoring_timeout_cuts_an_answer_that_goes_on() {
     let mut info = info();
     info.limits.scoring_timeout = SHORT;
