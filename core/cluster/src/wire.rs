@@ -98,10 +98,9 @@ fn drive(
 ) {
     if let Some(open) = connection
         && Pin::new(&mut **open).poll(context).is_ready()
+        && let Some(ended) = connection.take()
     {
-        if let Some(ended) = connection.take() {
-            *was_deaf = ended.into_parts().io.is_deaf();
-        }
+        *was_deaf = ended.into_parts().io.is_deaf();
     }
 }
 

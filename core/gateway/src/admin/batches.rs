@@ -63,6 +63,14 @@ fn reasons(report: &BatchReport) -> impl Iterator<Item = (&'static str, u64)> {
         .map(move |reason| (reason.as_str(), counts[reason.index()]))
 }
 
+/// A family with one value per model.
+type Family = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&BatchReport) -> f64,
+);
+
 /// The families of batches on the metrics page.
 pub(super) fn write_metrics(page: &mut String, reports: &[BatchReport]) -> Written {
     let name = "lusk_batches_total";
@@ -78,7 +86,7 @@ pub(super) fn write_metrics(page: &mut String, reports: &[BatchReport]) -> Writt
     for report in reports {
         histogram(page, name, report)?;
     }
-    let families: [(_, _, _, fn(&BatchReport) -> f64); 3] = [
+    let families: [Family; 3] = [
         (
             "lusk_batch_wait_seconds_total",
             "counter",
