@@ -366,7 +366,9 @@ fn address(url: &Value) -> SocketAddr {
 /// Bytes of memory that a node here may give to replicas, at least.
 pub fn machine_memory() -> f64 {
     let memory = fs::read_to_string("/proc/meminfo").expect("the machine's memory");
-    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
     let kilobytes = total.and_then(|total| total.split_whitespace().next()?.parse::<f64>().ok());
     let bytes = kilobytes.expect("MemTotal") * 1024.0;
     let limit = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

@@ -53,7 +53,7 @@ pub use settings::{
     Resources, Settings, SettingsChange,
 };
 pub use shards::{
-    ShardDecision, ShardLoad, ShardPolicy, ShardReason, ShardScaler, ShardStep, SHARD_THRESHOLD,
+    SHARD_THRESHOLD, ShardDecision, ShardLoad, ShardPolicy, ShardReason, ShardScaler, ShardStep,
 };
 pub use share::{Share, ShareError};
 pub use sizing::{Size, Sizing, SizingError};

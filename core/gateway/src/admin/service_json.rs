@@ -70,11 +70,7 @@ fn addresses(view: &ServiceView, options: &AdminOptions) -> Object {
     let spec = &view.record.spec;
     let (kind, port, base) = match spec.compute {
         ComputeType::Aks => {
-            let base = format!(
-                "{}/api/v1/service/{}",
-                options.scoring_url(),
-                spec.name
-            );
+            let base = format!("{}/api/v1/service/{}", options.scoring_url(), spec.name);
             ("AKS", None, Some(base))
         }
         ComputeType::Local { port } => {
