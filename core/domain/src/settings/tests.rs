@@ -276,7 +276,7 @@ proptest! {
         let Ok(after) = before.changed(&second) else { return Ok(()) };
         let scaler = &after.auto_scaler;
         prop_assert!(!scaler.autoscale_enabled || scaler.min_replicas <= scaler.max_replicas);
-        prop_assert!(scaler.min_replicas >= 1 && scaler.target_utilization <= 100);
+        prop_assert!(scaler.max_replicas >= 1 && scaler.target_utilization <= 100);
         prop_assert!(scaler.autoscale_enabled == after.num_replicas.is_none());
         prop_assert!(after.initial_replicas() >= 1);
         prop_assert!((1..=Settings::MAX_SCORING_TIMEOUT_MS).contains(&after.scoring_timeout_ms));
