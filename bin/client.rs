@@ -1,6 +1,8 @@
 //! The admin API from the caller's side: finds the node, sends requests with
 //! its token, streams files up and down.
 
+mod refusal;
+
 use std::{
     env,
     path::{Path, PathBuf},
@@ -25,6 +27,7 @@ use lusk_store::{FolderView, Holder, NodeInfo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+pub(crate) use self::refusal::Refusal;
 use crate::{cli::GlobalArgs, render::Trouble};
 
 /// Longest wait for a connection.
@@ -356,78 +359,6 @@ impl Client {
     }
 }
 
-/// A request that the node understood and refused.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    status: StatusCode,
-    message: String,
-    /// The causes, outermost first.
-    pub(crate) causes: Vec<String>,
-}
-
-impl Refusal {
-    /// What an error object says.
-    pub(crate) fn of(error: &Value) -> Self {
-        let status = error["statusCode"].as_u64().unwrap_or_default();
-        let status = u16::try_from(status).ok();
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        Self::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
-    }
-
-    fn new(status: StatusCode, body: &Value) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let message =
-            text(&body["message"]).unwrap_or_else(|| format!("the node answered {status}"));
-        let causes = body["details"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|detail| text(&detail["message"]))
-            // Single violations are all in the message already.
-            .filter(|cause| !message.contains(cause.as_str()))
-            .collect();
-        Self {
-            status,
-            message,
-            causes,
-        }
-    }
-
-    /// The way out, where status and message tell one.
-    pub(crate) fn help(&self) -> Option<String> {
-        let begins = |with: &str| self.message.starts_with(with);
-        let help = match self.status {
-            StatusCode::UNAUTHORIZED => {
-                "the token is of another node; give the right --data, or LUSK_ADMIN_TOKEN"
-            }
-            StatusCode::NOT_FOUND if begins("no service `") => {
-                "`lusk service list` shows those that are there"
-            }
-            StatusCode::NOT_FOUND if begins("no model `") => {
-                "`lusk model list` shows those that are there"
-            }
-            StatusCode::NOT_FOUND if begins("no environment `") => {
-                "`lusk environment list` shows those that are there"
-            }
-            StatusCode::CONFLICT
-                if begins("service `") && self.message.contains("exists already") =>
-            {
-                "--overwrite replaces it; another --name makes another service"
-            }
-            _ => return None,
-        };
-        Some(help.to_owned())
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refusal {}
-
 /// Whether `error` is the node's refusal with this status.
 pub(crate) fn is_status(error: &anyhow::Error, status: StatusCode) -> bool {
     error
@@ -588,34 +519,8 @@ mod tests {
     }
 
     #[test]
-    fn refusals_tell_the_way_out() {
-        let help = |status: u16, message: &str| {
-            let error = serde_json::json!({"statusCode": status, "message": message});
-            Refusal::of(&error).help().unwrap_or_default()
-        };
-        assert!(help(404, "no service `a`").contains("lusk service list"));
-        assert!(help(409, "service `a` exists already; update it").contains("--overwrite"));
-        assert_eq!(help(409, "operation 1 on service `a` is still running"), "");
-    }
-
-    #[test]
     fn the_next_page_is_asked_of_the_same_node() {
         assert_eq!(path_of("http://elsewhere:1/a/b?c=d"), "/a/b?c=d");
         assert_eq!(path_of("/a"), "/a");
-    }
-
-    #[test]
-    fn a_refusal_repeats_no_cause_that_its_message_has() {
-        let body = serde_json::json!({
-            "message": "settings: `a`: bad",
-            "details": [{"code": "x", "message": "`a`: bad"}, {"code": "y", "message": "else"}]
-        });
-        let refusal = Refusal::new(StatusCode::BAD_REQUEST, &body);
-        assert_eq!(refusal.to_string(), "settings: `a`: bad");
-        assert_eq!(refusal.causes, ["else"]);
-        assert_eq!(
-            Refusal::new(StatusCode::BAD_GATEWAY, &Value::Null).to_string(),
-            "the node answered 502 Bad Gateway"
-        );
     }
 }
