@@ -3,7 +3,8 @@
 
 use lusk_contract::{BlobError, RecordError};
 use lusk_domain::{
-    EnvironmentName, Failure, FailureCode, ModelError, ModelId, ServiceName, Violation,
+    EnvironmentName, Failure, FailureCode, ModelError, ModelId, ServiceName, TrafficError,
+    Violation,
 };
 use uuid::Uuid;
 
@@ -16,6 +17,17 @@ pub enum ControlError {
     /// No such service.
     #[error("no service `{0}`")]
     NoService(ServiceName),
+    /// No such endpoint.
+    #[error("no endpoint `{0}`")]
+    NoEndpoint(ServiceName),
+    /// A rule of shares and of the default.
+    #[error("endpoint `{endpoint}`: {error}")]
+    Traffic {
+        /// The endpoint.
+        endpoint: ServiceName,
+        /// The rule.
+        error: TrafficError,
+    },
     /// No such model.
     #[error("no model `{0}`")]
     NoModel(ModelId),
@@ -96,11 +108,19 @@ impl ControlError {
     /// The stable code.
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::NoService(_) | Self::NoModel(_) => FailureCode::NotFound,
+            Self::NoService(_) | Self::NoEndpoint(_) | Self::NoModel(_) => FailureCode::NotFound,
+            Self::Traffic {
+                error: TrafficError::Unknown { .. },
+                ..
+            } => FailureCode::NotFound,
+            Self::Traffic {
+                error: TrafficError::Exists(_),
+                ..
+            } => FailureCode::Conflict,
             Self::Exists(_) | Self::Busy { .. } | Self::EnvironmentExists { .. } => {
                 FailureCode::Conflict
             }
-            Self::Invalid { .. } | Self::Model(_) => FailureCode::BadRequest,
+            Self::Invalid { .. } | Self::Model(_) | Self::Traffic { .. } => FailureCode::BadRequest,
             Self::ModelInUse { .. } => FailureCode::DeletionRequired,
             Self::NoRoomForBoth(_) | Self::NeverRoom { .. } => FailureCode::Unschedulable,
             Self::DiskFull | Self::Storage(_) => FailureCode::StorageFailed,

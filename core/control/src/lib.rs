@@ -15,6 +15,7 @@ mod change;
 mod check;
 mod control;
 mod deploy;
+mod endpoint;
 mod error;
 mod keys;
 mod layout;
@@ -42,6 +43,8 @@ pub use control::Control;
 pub use error::ControlError;
 pub use local::{LocalDoor, LocalDoors};
 pub use parts::{Capacity, Parts};
-pub use request::{CreateService, UpdateService};
+pub use request::{
+    ChangeEndpoint, ChangeVersion, CreateEndpoint, CreateService, CreateVersion, UpdateService,
+};
 pub use scaling::{ScalingEvent, ScalingLine, ScalingReport};
-pub use view::ServiceView;
+pub use view::{EndpointView, ServiceView, VersionView};

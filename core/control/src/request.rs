@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lusk_domain::{
-    ComputeName, ComputeType, Entry, ModelId, ReplicaUrl, Secret, ServiceName, ServiceSpec,
-    SettingsChange,
+    AuthMode, ComputeName, ComputeType, Entry, Guard, Mirror, ModelId, Namespace, ReplicaUrl,
+    Secret, ServiceName, ServiceSpec, SettingsChange, Share, Stake, Sticky, VersionName,
 };
 
 /// A new service, or the whole new specification of one that is there.
@@ -56,6 +56,91 @@ pub struct UpdateService {
     pub remote: Option<Vec<ReplicaUrl>>,
     /// Wishes.
     pub settings: SettingsChange,
+}
+
+/// A new endpoint, usually with its first version.
+#[derive(Debug, Clone)]
+pub struct CreateEndpoint {
+    /// Its name; it shares its names with services.
+    pub name: ServiceName,
+    /// The cluster's name; kept, without effect here.
+    pub compute_name: Option<ComputeName>,
+    /// Kept, without effect here.
+    pub namespace: Option<Namespace>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Mutable labels.
+    pub tags: BTreeMap<String, String>,
+    /// Labels that may only grow.
+    pub properties: BTreeMap<String, String>,
+    /// How callers of all versions prove who they are.
+    pub auth: AuthMode,
+    /// Whether telemetry is wanted.
+    pub app_insights: bool,
+    /// The first key; generated when absent.
+    pub primary_key: Option<Secret>,
+    /// The second key; generated when absent.
+    pub secondary_key: Option<Secret>,
+    /// The first version; none makes an endpoint that waits for one.
+    pub version: Option<CreateVersion>,
+    /// Change the endpoint of this name if there is one: its labels, and the version if
+    /// it has it, else it gets it. Its keys stay unless new ones are given, and so do
+    /// its other versions.
+    pub overwrite: bool,
+}
+
+/// A new version of an endpoint.
+#[derive(Debug, Clone)]
+pub struct CreateVersion {
+    /// Its name.
+    pub name: VersionName,
+    /// What it is. Name, compute, keys and `overwrite` in it mean nothing: they are the
+    /// endpoint's.
+    pub service: CreateService,
+    /// Its part of the traffic, which it has from when it is healthy. The first version
+    /// of an endpoint is the default whatever is said here.
+    pub stake: Stake,
+    /// Rolls it back when it does badly.
+    pub guard: Option<Guard>,
+}
+
+/// A change of an endpoint; what is absent stays. All of it happens in one step: with
+/// `version`, when that version is healthy; else at once.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeEndpoint {
+    /// A new description.
+    pub description: Option<String>,
+    /// The new tags; the old ones go.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Properties to add; one that is there is an error.
+    pub add_properties: BTreeMap<String, String>,
+    /// Key auth on or off.
+    pub auth_enabled: Option<bool>,
+    /// Token auth on or off.
+    pub token_auth_enabled: Option<bool>,
+    /// Whether telemetry is wanted.
+    pub app_insights: Option<bool>,
+    /// What keeps callers at one version; `Some(None)` ends that.
+    pub sticky: Option<Option<Sticky>>,
+    /// Who gets copies; `Some(None)` ends that.
+    pub mirror: Option<Option<Mirror>>,
+    /// All shares; versions that are not named get none.
+    pub shares: Option<BTreeMap<VersionName, Share>>,
+    /// Parts of versions that are there, or of the one that `version` makes.
+    pub stakes: BTreeMap<VersionName, Stake>,
+    /// Guards of versions; `None` takes one away.
+    pub guards: BTreeMap<VersionName, Option<Guard>>,
+    /// A version that is made or changed.
+    pub version: Option<(VersionName, ChangeVersion)>,
+}
+
+/// What happens to a version besides its part of the traffic.
+#[derive(Debug, Clone)]
+pub enum ChangeVersion {
+    /// It is made; refused where it is there already.
+    Create(Box<CreateService>),
+    /// It is changed.
+    Update(Box<UpdateService>),
 }
 
 impl UpdateService {

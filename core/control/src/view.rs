@@ -8,6 +8,10 @@ use lusk_domain::{
 
 use crate::live::Now;
 
+mod endpoint;
+
+pub use endpoint::{EndpointView, VersionView};
+
 /// A service's record together with what is true in this moment.
 #[derive(Debug, Clone)]
 pub struct ServiceView {

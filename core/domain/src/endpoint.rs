@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthMode, ComputeName, KeyPair, Namespace, ServiceName, Share, TrafficTable, VersionName,
+    AuthMode, ComputeName, Guard, KeyPair, Namespace, ServiceName, Share, TrafficTable, VersionName,
 };
 
 /// What the store keeps of an endpoint. Its versions are services of their own
@@ -40,6 +40,9 @@ pub struct EndpointRecord {
     /// A version that gets copies of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
+    /// Versions that are rolled back when they do badly.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guards: BTreeMap<VersionName, Guard>,
     /// When it was created.
     pub created_time: Timestamp,
     /// When it was last changed.
@@ -99,6 +102,9 @@ pub struct Mirror {
     pub version: VersionName,
     /// Of how many requests, at most [`Mirror::MOST`].
     pub share: Share,
+    /// Whether its answers are kept beside the live ones.
+    #[serde(default)]
+    pub keeps_answers: bool,
 }
 
 /// Why a mirror is refused.
@@ -119,7 +125,11 @@ impl Mirror {
     /// Nothing, or more than half.
     pub fn new(version: VersionName, share: Share) -> Result<Self, MirrorError> {
         match share > Share::NONE && share <= Self::MOST {
-            true => Ok(Self { version, share }),
+            true => Ok(Self {
+                version,
+                share,
+                keeps_answers: false,
+            }),
             false => Err(MirrorError { share }),
         }
     }

@@ -10,6 +10,7 @@ mod digest;
 mod endpoint;
 mod environment;
 mod failure;
+mod guard;
 mod image;
 mod keys;
 mod model;
@@ -35,6 +36,7 @@ pub use environment::{
     RegisteredEnvironment, RegistryCredentials, SparkPackage, SparkSection,
 };
 pub use failure::{Failure, FailureCode, FailureDetail};
+pub use guard::{Guard, GuardError};
 pub use image::ImageKey;
 pub use keys::{KeyKind, KeyPair, Secret};
 pub use model::{Model, ModelChange, ModelDraft, ModelError, ModelFile, ModelRequirements};

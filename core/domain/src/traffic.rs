@@ -72,6 +72,14 @@ pub enum TrafficError {
     /// The name is taken.
     #[error("version `{0}` exists already, update it instead")]
     Exists(VersionName),
+    /// Two versions would have what only one can have.
+    #[error("`{}` and `{}` cannot both be the {what}", both[0], both[1])]
+    Both {
+        /// `default` or `control`.
+        what: &'static str,
+        /// Who is to be it.
+        both: [VersionName; 2],
+    },
     /// No such version.
     #[error("there is no version `{version}`, there are {}", list(versions))]
     Unknown {
@@ -156,7 +164,8 @@ impl TrafficTable {
         }
         let mut next = self.clone();
         next.shares.insert(version.clone(), Share::NONE);
-        next.stake(version, stake)
+        next.put(version, stake);
+        next.checked()
     }
 
     /// The table with one version's stake changed.
@@ -165,7 +174,25 @@ impl TrafficTable {
     /// No such version, or shares sum up to too much.
     pub fn with_stake(&self, version: &VersionName, stake: Stake) -> Result<Self, TrafficError> {
         self.require(version)?;
-        self.clone().stake(version, stake)
+        let mut next = self.clone();
+        next.put(version, stake);
+        next.checked()
+    }
+
+    /// The table with the stakes of several versions changed in one step; only the sum
+    /// of all of them has to fit.
+    ///
+    /// # Errors
+    /// No such version, two defaults or two controls, or shares sum up to too much.
+    pub fn with_stakes(&self, stakes: &BTreeMap<VersionName, Stake>) -> Result<Self, TrafficError> {
+        stakes.keys().try_for_each(|name| self.require(name))?;
+        only(stakes, "default", |stake| stake.is_default)?;
+        only(stakes, "control", |stake| stake.is_control)?;
+        let mut next = self.clone();
+        for (name, stake) in stakes {
+            next.put(name, *stake);
+        }
+        next.checked()
     }
 
     /// The table with all assigned shares replaced; versions that are not named get none.
@@ -242,7 +269,7 @@ impl TrafficTable {
         Ok(next)
     }
 
-    fn stake(mut self, version: &VersionName, stake: Stake) -> Result<Self, TrafficError> {
+    fn put(&mut self, version: &VersionName, stake: Stake) {
         if let Some(share) = stake.share {
             self.shares.insert(version.clone(), share);
         }
@@ -251,10 +278,9 @@ impl TrafficTable {
         }
         match stake.is_control {
             Some(true) => self.control = Some(version.clone()),
-            Some(false) => self.control = self.control.filter(|control| control != version),
-            None => {}
+            Some(false) if self.control.as_ref() == Some(version) => self.control = None,
+            _ => {}
         }
-        self.checked()
     }
 
     fn checked(self) -> Result<Self, TrafficError> {
@@ -309,6 +335,25 @@ impl TryFrom<Written> for TrafficTable {
             table.require(control)?;
         }
         table.checked()
+    }
+}
+
+/// At most one of `stakes` asks for `what`.
+fn only(
+    stakes: &BTreeMap<VersionName, Stake>,
+    what: &'static str,
+    asks: fn(&Stake) -> Option<bool>,
+) -> Result<(), TrafficError> {
+    let mut asking = stakes
+        .iter()
+        .filter(|(_, stake)| asks(stake) == Some(true))
+        .map(|(name, _)| name.clone());
+    match (asking.next(), asking.next()) {
+        (Some(one), Some(other)) => Err(TrafficError::Both {
+            what,
+            both: [one, other],
+        }),
+        _ => Ok(()),
     }
 }
 

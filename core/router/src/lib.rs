@@ -11,6 +11,7 @@
 
 mod autoscale;
 mod counters;
+mod endpoint;
 mod pace;
 mod pool;
 mod route;
@@ -18,7 +19,8 @@ mod table;
 
 pub use autoscale::Autoscaler;
 pub use counters::{Counters, LATENCY_BOUNDS};
+pub use endpoint::EndpointRoute;
 pub use pace::Pace;
 pub use pool::MAX_QUEUED;
 pub use route::{Access, Limits, Relayed, Route, RouteError, RouteInfo, RouteStatus, Scored, Turn};
-pub use table::Router;
+pub use table::{Lead, Router, Versions};

@@ -36,6 +36,7 @@ pub fn endpoint(name: &str) -> EndpointRecord {
         traffic: Some(TrafficTable::new(version("blue"), Share::NONE, true)),
         sticky: None,
         mirror: None,
+        guards: BTreeMap::new(),
         created_time: Timestamp::UNIX_EPOCH,
         updated_time: Timestamp::UNIX_EPOCH,
     }

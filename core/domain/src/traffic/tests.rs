@@ -213,3 +213,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn several_stakes_change_in_one_step() {
+    let stakes = BTreeMap::from([(name("blue"), share(5.0)), (name("green"), share(95.0))]);
+    let moved = two().with_stakes(&stakes).unwrap();
+    assert_eq!(got(&moved), [("blue", 5.0), ("green", 95.0)]);
+    let is_default = Stake {
+        is_default: Some(true),
+        ..Stake::default()
+    };
+    let both = BTreeMap::from([(name("blue"), is_default), (name("green"), is_default)]);
+    assert_eq!(
+        two().with_stakes(&both).unwrap_err().to_string(),
+        "`blue` and `green` cannot both be the default"
+    );
+    // What the original's SDK sends with a new control: everybody else is a treatment.
+    let control = |is_control| Stake {
+        is_control: Some(is_control),
+        ..Stake::default()
+    };
+    let moved = BTreeMap::from([
+        (name("blue"), control(false)),
+        (name("green"), control(true)),
+    ]);
+    let moved = two().with_stakes(&moved).unwrap();
+    assert_eq!(moved.control(), Some(&name("green")));
+}

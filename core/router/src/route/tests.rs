@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use lusk_contract::ScriptKind;
-use lusk_domain::Secret;
+use lusk_domain::{Secret, ServiceName};
 use serde_json::json;
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -20,13 +20,18 @@ const WAIT: Duration = Duration::from_millis(500);
 
 /// A route without replicas, with the default limits.
 pub(crate) fn route(name: &str) -> Route {
+    named(name.parse().expect("a service name"))
+}
+
+pub(crate) fn named(name: ServiceName) -> Route {
     let schema = ScriptSchema {
         kind: ScriptKind::Plain,
         input: json!({}),
         output: json!({}),
     };
     let info = RouteInfo {
-        name: name.parse().expect("a service name"),
+        title: name.to_string(),
+        name,
         limits: Limits {
             scoring_timeout: TIMEOUT,
             max_queue_wait: WAIT,
@@ -34,7 +39,6 @@ pub(crate) fn route(name: &str) -> Route {
         cors: None,
         schema,
         version: "1".to_owned(),
-        title: name.to_owned(),
         swagger_files: BTreeMap::new(),
     };
     let keys = KeyPair {
