@@ -12,6 +12,7 @@ mod clock;
 pub mod conformance;
 mod images;
 mod log;
+mod mirror;
 mod outputs;
 mod records;
 mod relay;
@@ -30,6 +31,7 @@ pub use images::{
     ImageWish, Images, PruneRules, Pruned, Pushed, ReadyImage, StoredImage,
 };
 pub use log::{LogStream, ServiceLog, ServiceLogs};
+pub use mirror::{MirrorLog, MirroredAnswer, MirroredPair};
 pub use outputs::{OutputFolder, Outputs};
 pub use records::{ModelFilter, RecordError, Records};
 pub use relay::{BrokenOff, Flow, NotRelayed, Parts, RelayReply, RelayRequest};
