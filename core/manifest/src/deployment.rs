@@ -1,4 +1,6 @@
-//! `deploymentconfig.json`: how a service runs.
+//! `deploymentconfig.json`: how a service runs, or a version of an endpoint.
+
+mod version;
 
 use std::str::FromStr;
 
@@ -7,8 +9,10 @@ use lusk_domain::{
     ResourceChange, Secret, SettingsChange,
 };
 
+pub use self::version::DeployedVersion;
+use self::version::Purpose;
 use crate::{
-    Checked, ManifestError, Override, Source,
+    Checked, ManifestError, Override, Place, Source,
     node::shortened,
     reader::{Reader, Section},
     suggest::nearest,
@@ -17,8 +21,10 @@ use crate::{
 /// What a deployment config asks for, flags included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployment {
-    /// Where the service runs.
+    /// Where the service runs; [`ComputeType::Aks`] for a version of an endpoint.
     pub compute: ComputeType,
+    /// Present when a version of an endpoint is meant (`aksendpoint`).
+    pub version: Option<DeployedVersion>,
     /// The cluster's name.
     pub compute_name: Option<ComputeName>,
     /// Outside replicas in place of a script.
@@ -40,7 +46,7 @@ pub fn deployment(
     source: Option<&Source>,
     overrides: &[Override],
 ) -> Result<Checked<Deployment>, ManifestError> {
-    read(source, overrides, source.is_some())
+    read(source, overrides, Purpose::Deploy)
 }
 
 /// Reads the same keys for a change of a running service: the compute type may
@@ -52,13 +58,26 @@ pub fn deployment_update(
     source: Option<&Source>,
     overrides: &[Override],
 ) -> Result<Checked<Deployment>, ManifestError> {
-    read(source, overrides, false)
+    read(source, overrides, Purpose::Update)
+}
+
+/// Reads the same keys for a version of an endpoint that is there, new or changed: the
+/// compute type may be left out, nothing is filled in, and what all versions have in
+/// common (keys, auth, telemetry, namespace) is not read.
+///
+/// # Errors
+/// Everything that is wrong with file and flags.
+pub fn deployment_of_version(
+    source: Option<&Source>,
+    overrides: &[Override],
+) -> Result<Checked<Deployment>, ManifestError> {
+    read(source, overrides, Purpose::Version)
 }
 
 fn read(
     source: Option<&Source>,
     overrides: &[Override],
-    type_is_required: bool,
+    purpose: Purpose,
 ) -> Result<Checked<Deployment>, ManifestError> {
     let mut reader = Reader::default();
     let mut root = match source {
@@ -73,12 +92,17 @@ fn read(
         root.lay_over(given);
     }
     let deployment = match reader.as_section(&root, "") {
-        Some(top) => from_root(&mut reader, top, type_is_required),
+        Some(top) => {
+            let is_required = purpose == Purpose::Deploy && source.is_some();
+            let kind = kind(&mut reader, top, is_required, purpose);
+            kind.map(|kind| from_root(&mut reader, top, kind, purpose))
+        }
         None => None,
     };
     // The value is only looked at when nothing was wrong.
     reader.finish(deployment.unwrap_or(Deployment {
         compute: ComputeType::Aks,
+        version: None,
         compute_name: None,
         remote: None,
         settings: SettingsChange::default(),
@@ -91,15 +115,27 @@ fn read(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Aks,
+    Endpoint,
     Aci,
     Local,
 }
 
+impl Kind {
+    /// As the file spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aks => "aks",
+            Self::Endpoint => "aksendpoint",
+            Self::Aci => "aci",
+            Self::Local => "local",
+        }
+    }
+}
+
 const COMPUTE_TYPES: [&str; 4] = ["aks", "aci", "local", "aksendpoint"];
 
-fn from_root(reader: &mut Reader, top: Section<'_>, type_is_required: bool) -> Option<Deployment> {
-    let kind = kind(reader, top, type_is_required)?;
-    check_root_keys(reader, top, kind);
+fn from_root(reader: &mut Reader, top: Section<'_>, kind: Kind, purpose: Purpose) -> Deployment {
+    check_root_keys(reader, top, kind, purpose);
     let mut settings = SettingsChange::default();
     let mut compute = ComputeType::Aks;
     match kind {
@@ -108,46 +144,85 @@ fn from_root(reader: &mut Reader, top: Section<'_>, type_is_required: bool) -> O
                 port: port(reader, top),
             };
         }
-        Kind::Aks => aks_settings(reader, top, &mut settings),
+        Kind::Aks | Kind::Endpoint => {
+            aks_settings(reader, top, &mut settings);
+            if purpose != Purpose::Version {
+                door_settings(reader, top, &mut settings);
+            }
+        }
         Kind::Aci => aci_settings(reader, top, &mut settings),
     }
     let (primary_key, secondary_key) = match kind {
-        Kind::Local => (None, None),
-        Kind::Aks | Kind::Aci => keys(reader, top),
+        Kind::Aks | Kind::Endpoint | Kind::Aci if purpose != Purpose::Version => keys(reader, top),
+        _ => (None, None),
     };
     let remote = match kind {
-        Kind::Aks | Kind::Local => remote(reader, top),
+        Kind::Aks | Kind::Endpoint | Kind::Local => remote(reader, top),
         Kind::Aci => None,
     };
     report_violations(reader, top, &settings);
-    Some(Deployment {
+    Deployment {
         compute,
-        compute_name: match kind {
-            Kind::Aks => checked(reader, top, "computeTargetName"),
-            Kind::Aci | Kind::Local => None,
-        },
+        version: (kind == Kind::Endpoint).then(|| version::read(reader, top)),
+        compute_name: compute_name(reader, top, kind),
         remote,
         settings,
         primary_key,
         secondary_key,
-    })
+    }
 }
 
-fn kind(reader: &mut Reader, top: Section<'_>, is_required: bool) -> Option<Kind> {
+/// The cluster's name. Of an endpoint only the flag names it, as in the original.
+fn compute_name(reader: &mut Reader, top: Section<'_>, kind: Kind) -> Option<ComputeName> {
+    let is_flag = matches!(top.get(TARGET)?.place, Place::Flag(_));
+    match kind {
+        Kind::Aks => checked(reader, top, TARGET),
+        Kind::Endpoint if is_flag => checked(reader, top, TARGET),
+        Kind::Endpoint | Kind::Aci | Kind::Local => None,
+    }
+}
+
+fn kind(
+    reader: &mut Reader,
+    top: Section<'_>,
+    is_required: bool,
+    purpose: Purpose,
+) -> Option<Kind> {
+    let of_version = purpose == Purpose::Version;
     let Some(node) = top.get("computeType") else {
         if is_required {
             reader.problem(
                 &top.node.place,
                 "`computeType` is missing",
-                Some("add `\"computeType\": \"aks\"` (with keys) or `\"local\"` (a port for debugging)".to_owned()),
+                Some(
+                    "add `\"computeType\": \"aks\"` (with keys), `\"aksendpoint\"` (with versions) \
+                     or `\"local\"` (a port for debugging)"
+                        .to_owned(),
+                ),
             );
             return None;
         }
-        return Some(Kind::Aks);
+        return Some(if of_version {
+            Kind::Endpoint
+        } else {
+            Kind::Aks
+        });
     };
     let text = reader.text(top, "computeType")?;
     match text.to_ascii_lowercase().as_str() {
+        "aks" | "aksendpoint" if of_version => Some(Kind::Endpoint),
+        other @ ("aci" | "local") if of_version => {
+            reader.problem(
+                &node.place,
+                format!("computeType `{other}`: a version of an endpoint cannot be one"),
+                Some("use `\"computeType\": \"aksendpoint\"`".to_owned()),
+            );
+            None
+        }
         "aks" => Some(Kind::Aks),
+        // A service stays what it is; how it runs is all that is read.
+        "aksendpoint" if purpose == Purpose::Update => Some(Kind::Aks),
+        "aksendpoint" => Some(Kind::Endpoint),
         "aci" => {
             reader.notice(
                 &node.place,
@@ -157,14 +232,6 @@ fn kind(reader: &mut Reader, top: Section<'_>, is_required: bool) -> Option<Kind
             Some(Kind::Aci)
         }
         "local" => Some(Kind::Local),
-        "aksendpoint" => {
-            reader.problem(
-                &node.place,
-                "computeType `aksendpoint`: endpoints with versions come in a later release",
-                Some("use `\"computeType\": \"aks\"` for a service without versions".to_owned()),
-            );
-            None
-        }
         other => {
             let help = nearest(other, COMPUTE_TYPES).map(|near| format!("did you mean `{near}`?"));
             reader.problem(
@@ -182,7 +249,7 @@ fn kind(reader: &mut Reader, top: Section<'_>, is_required: bool) -> Option<Kind
 
 const ROOT_OF_AKS: [&str; 17] = [
     "computeType",
-    "computeTargetName",
+    TARGET,
     "autoScaler",
     "dataCollection",
     "authEnabled",
@@ -210,11 +277,14 @@ const ROOT_OF_ACI: [&str; 5] = [
 
 const ROOT_OF_LOCAL: [&str; 3] = ["computeType", "port", REMOTE];
 
+/// The cluster.
+const TARGET: &str = "computeTargetName";
+
 /// Outside replicas: a key of ours, the original has none.
 const REMOTE: &str = "remoteReplicas";
 
 /// Keys of other compute types than AKS.
-const ROOT_OF_OTHERS: [&str; 15] = [
+const ROOT_OF_OTHERS: [&str; 13] = [
     "port",
     "location",
     "sslEnabled",
@@ -227,8 +297,6 @@ const ROOT_OF_OTHERS: [&str; 15] = [
     "keyVersion",
     "vnetName",
     "subnetName",
-    "versionName",
-    "trafficPercentile",
     "blobfuseEnabled",
 ];
 
@@ -260,18 +328,18 @@ const SECTIONS: [(&str, &[&str]); 5] = [
     ("dataCollection", &COLLECTION),
 ];
 
-fn check_root_keys(reader: &mut Reader, top: Section<'_>, kind: Kind) {
-    let known: &[&str] = match kind {
-        Kind::Aks => &ROOT_OF_AKS,
-        Kind::Aci => &ROOT_OF_ACI,
-        Kind::Local => &ROOT_OF_LOCAL,
-    };
+fn check_root_keys(reader: &mut Reader, top: Section<'_>, kind: Kind, purpose: Purpose) {
+    let known = known(kind, purpose);
     for entry in top.entries() {
         let key = entry.key.as_str();
-        if known.contains(&key) {
+        let is_flag = matches!(entry.node.place, Place::Flag(_));
+        if known.contains(&key) || (kind == Kind::Endpoint && is_flag && key == TARGET) {
             continue;
         }
-        if ROOT_OF_AKS.contains(&key) || ROOT_OF_OTHERS.contains(&key) {
+        if version::is_refused(reader, entry, kind.name()) {
+            continue;
+        }
+        if all_known().any(|other| other == key) {
             if !entry.node.is_blank() {
                 reader.idle(&entry.place, key);
             }
@@ -282,6 +350,27 @@ fn check_root_keys(reader: &mut Reader, top: Section<'_>, kind: Kind) {
         let help = near.map(|near| format!("did you mean `{near}`?"));
         reader.unknown_key(entry, key, help);
     }
+}
+
+/// The keys that are read.
+fn known(kind: Kind, purpose: Purpose) -> Vec<&'static str> {
+    let is_common = |key: &&str| purpose == Purpose::Version && version::COMMON.contains(key);
+    match kind {
+        Kind::Aks => ROOT_OF_AKS.to_vec(),
+        Kind::Endpoint => {
+            let of_aks = ROOT_OF_AKS.into_iter().filter(|key| *key != TARGET);
+            let read = of_aks.filter(|key| !is_common(key));
+            read.chain(version::KEYS).collect()
+        }
+        Kind::Aci => ROOT_OF_ACI.to_vec(),
+        Kind::Local => ROOT_OF_LOCAL.to_vec(),
+    }
+}
+
+/// Every key of any compute type.
+fn all_known() -> impl Iterator<Item = &'static str> {
+    let of_services = ROOT_OF_AKS.into_iter().chain(ROOT_OF_OTHERS);
+    of_services.chain(version::KEYS)
 }
 
 /// Where a key of a section belongs that stands at the top, or the file's name
@@ -302,14 +391,18 @@ fn aks_settings(reader: &mut Reader, top: Section<'_>, settings: &mut SettingsCh
     settings.container_resource_requirements = resources(reader, top);
     settings.gpu_cores = reader.integer(top, "gpuCores", 0);
     settings.liveness_probe_requirements = probe(reader, top);
-    settings.auth_enabled = reader.boolean(top, "authEnabled");
-    settings.token_auth_enabled = reader.boolean(top, "tokenAuthEnabled");
-    settings.app_insights_enabled = reader.boolean(top, "appInsightsEnabled");
     settings.storage_enabled = collection(reader, top);
     settings.scoring_timeout_ms = reader.integer(top, "scoringTimeoutMs", 1);
     settings.max_concurrent_requests_per_container =
         reader.integer(top, "maxConcurrentRequestsPerContainer", 1);
     settings.max_queue_wait_ms = reader.integer(top, "maxQueueWaitMs", 1);
+}
+
+/// What all versions of an endpoint have in common.
+fn door_settings(reader: &mut Reader, top: Section<'_>, settings: &mut SettingsChange) {
+    settings.auth_enabled = reader.boolean(top, "authEnabled");
+    settings.token_auth_enabled = reader.boolean(top, "tokenAuthEnabled");
+    settings.app_insights_enabled = reader.boolean(top, "appInsightsEnabled");
     settings.namespace = checked::<Namespace>(reader, top, "namespace");
 }
 

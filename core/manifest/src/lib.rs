@@ -24,7 +24,9 @@ mod source;
 mod suggest;
 mod yaml;
 
-pub use deployment::{Deployment, deployment, deployment_update};
+pub use deployment::{
+    DeployedVersion, Deployment, deployment, deployment_of_version, deployment_update,
+};
 pub use environment::environment_directory;
 pub use inference::{
     Deployed, EnvironmentChoice, InferenceChange, InferenceConfig, InferenceRequest, inference,

@@ -222,16 +222,12 @@ fn aci_is_one_replica_without_keys() {
 fn compute_types_are_checked() {
     insta::assert_snapshot!(report(&read("{}")), @r#"
     error: deploymentconfig.json line 1: `computeType` is missing
-     help: add `"computeType": "aks"` (with keys) or `"local"` (a port for debugging)
+     help: add `"computeType": "aks"` (with keys), `"aksendpoint"` (with versions) or `"local"` (a port for debugging)
     "#);
     insta::assert_snapshot!(report(&read(r#"{"computeType":"ask"}"#)), @r"
     error: deploymentconfig.json line 1: unknown compute type `ask`: expected aks, aci, aksendpoint or local
      help: did you mean `aks`?
     ");
-    insta::assert_snapshot!(report(&read(r#"{"computeType":"AksEndpoint"}"#)), @r#"
-    error: deploymentconfig.json line 1: computeType `aksendpoint`: endpoints with versions come in a later release
-     help: use `"computeType": "aks"` for a service without versions
-    "#);
     insta::assert_snapshot!(report(&read(r#"{"computeType":"local","port":65536}"#)), @"error: deploymentconfig.json line 1: `port`: 65536 is over the largest port, 65535");
 }
 
@@ -307,4 +303,134 @@ fn outside_replicas_are_read() {
 fn what_is_no_url_of_a_replica_is_told_by_its_place() {
     let broken = "{\"computeType\": \"aks\",\n\"remoteReplicas\": [\"http://a\",\n\"me@b\"]}";
     insta::assert_snapshot!(report(&read(broken)), @"error: deploymentconfig.json line 3: `remoteReplicas[1]`: `…@b` is not the base URL of a replica: it must begin with http:// or https://");
+}
+
+#[test]
+fn an_endpoint_has_a_version_with_a_share() {
+    let text = r#"{"computeType":"AksEndpoint","versionName":"blue","trafficPercentile":20.25,
+        "numReplicas":1,"authEnabled":false,"abortIf":"error_rate>1%","namespace":"team-a"}"#;
+    let read = value(text);
+    assert_eq!(read.compute, ComputeType::Aks);
+    assert_eq!(read.settings.num_replicas, Some(1));
+    assert_eq!(read.settings.auth_enabled, Some(false));
+    assert_eq!(read.settings.namespace.unwrap().as_str(), "team-a");
+    let version = read.version.unwrap();
+    assert_eq!(version.name.unwrap().as_str(), "blue");
+    assert_eq!(version.share.unwrap().hundredths(), 2_025);
+    assert_eq!(version.abort_if.unwrap().to_string(), "error_rate>1%");
+
+    let bare = value(r#"{"computeType":"aksendpoint"}"#).version;
+    assert_eq!(bare, Some(DeployedVersion::default()));
+    assert_eq!(value(r#"{"computeType":"aks"}"#).version, None);
+}
+
+#[test]
+fn what_is_wrong_with_a_version_is_told_together() {
+    let text = r#"{
+  "computeType": "aksendpoint",
+  "versionName": "B",
+  "trafficPercentile": 100.01,
+  "abortIf": "error_rate"
+}"#;
+    insta::assert_snapshot!(report(&read(text)), @r"
+    error: deploymentconfig.json line 3: `versionName`: `B` is not a version name: 3 to 32 characters of a-z, 0-9 and -, a letter first, no dash last
+    error: deploymentconfig.json line 4: `trafficPercentile`: `100.01` is not a share of traffic: 0 to 100 percent with at most two decimals
+    error: deploymentconfig.json line 5: `abortIf`: `error_rate` is not a rule to abort by: `error_rate>1%`, or `p50`, `p90`, `p95`, `p99` or `p99.9` with a time, as `p99>250ms`
+    ");
+    let third = r#"{"computeType":"aksendpoint","trafficPercentile":0.125}"#;
+    insta::assert_snapshot!(report(&read(third)), @r"
+    error: deploymentconfig.json line 1: `trafficPercentile`: `0.125` is not a share of traffic: 0 to 100 percent with at most two decimals
+    ");
+}
+
+#[test]
+fn only_the_flag_names_the_cluster_of_an_endpoint() {
+    let source = Source::new(
+        "d.json",
+        r#"{"computeType":"aksendpoint","computeTargetName":"edge1"}"#,
+    );
+    let from_file = deployment(Some(&source), &[]);
+    insta::assert_snapshot!(report(&from_file), @r"
+    warning: d.json: accepted without effect here: `computeTargetName`
+    ");
+    assert_eq!(from_file.unwrap().value.compute_name, None);
+    let flag = Override::new(TARGET, "--compute-target", Scalar::Text("edge2".into()));
+    let read = deployment(Some(&source), &[flag]).unwrap();
+    assert_eq!(read.notices, []);
+    assert_eq!(read.value.compute_name.unwrap().as_str(), "edge2");
+}
+
+#[test]
+fn a_flag_of_versions_is_refused_where_there_are_none() {
+    let flags = [
+        Override::new("versionName", "--version-name", Scalar::Text("blue".into())),
+        Override::new(
+            "trafficPercentile",
+            "--traffic-percentile",
+            Scalar::Number("10".into()),
+        ),
+    ];
+    let source = Source::new("d.json", r#"{"computeType":"local"}"#);
+    insta::assert_snapshot!(report(&deployment(Some(&source), &flags)), @r#"
+    error: --version-name: only endpoints have versions, and this is computeType `local`
+     help: `--compute-type aksendpoint`, or `"computeType": "aksendpoint"` in the file, makes an endpoint
+    error: --traffic-percentile: only endpoints have versions, and this is computeType `local`
+     help: `--compute-type aksendpoint`, or `"computeType": "aksendpoint"` in the file, makes an endpoint
+    "#);
+    let in_file = r#"{"computeType":"aks","versionName":"blue","trafficPercentile":10}"#;
+    insta::assert_snapshot!(report(&read(in_file)), @r"
+    warning: deploymentconfig.json: accepted without effect here: `versionName`, `trafficPercentile`
+    ");
+}
+
+#[test]
+fn a_version_has_nothing_that_all_versions_share() {
+    let text = r#"{"computeType":"aksendpoint","authEnabled":true,"tokenAuthEnabled":true,
+        "keys":{"primaryKey":"p"},"namespace":"team-a","appInsightsEnabled":true,
+        "numReplicas":2}"#;
+    let read = deployment_of_version(Some(&Source::new("d.json", text)), &[]);
+    insta::assert_snapshot!(report(&read), @r"
+    warning: d.json: accepted without effect here: `authEnabled`, `tokenAuthEnabled`, `keys`, `namespace`, `appInsightsEnabled`
+    ");
+    let read = read.unwrap().value;
+    let expected = SettingsChange {
+        num_replicas: Some(2),
+        ..SettingsChange::default()
+    };
+    assert_eq!(read.settings, expected);
+    assert_eq!(read.primary_key, None);
+}
+
+#[test]
+fn the_type_of_a_version_may_be_left_out_and_cannot_be_local() {
+    let of_version = |text: &str| deployment_of_version(Some(&Source::new("d.json", text)), &[]);
+    for text in [
+        "{}",
+        r#"{"computeType":"aks"}"#,
+        r#"{"computeType":"AKSENDPOINT"}"#,
+    ] {
+        let read = of_version(text).unwrap().value;
+        assert_eq!(read.version, Some(DeployedVersion::default()), "{text}");
+    }
+    assert!(
+        deployment_of_version(None, &[])
+            .unwrap()
+            .value
+            .version
+            .is_some()
+    );
+    insta::assert_snapshot!(report(&of_version(r#"{"computeType":"local"}"#)), @r#"
+    error: d.json line 1: computeType `local`: a version of an endpoint cannot be one
+     help: use `"computeType": "aksendpoint"`
+    "#);
+}
+
+#[test]
+fn a_service_that_is_changed_stays_a_service() {
+    let text = r#"{"computeType":"aksendpoint","versionName":"blue","numReplicas":2}"#;
+    let read = deployment_update(Some(&Source::new("d.json", text)), &[]);
+    insta::assert_snapshot!(report(&read), @r"
+    warning: d.json: accepted without effect here: `versionName`
+    ");
+    assert_eq!(read.unwrap().value.version, None);
 }
