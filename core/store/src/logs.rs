@@ -1,4 +1,5 @@
-//! Logs of services: `logs/<service>/log.txt`, one older file beside it.
+//! Logs of services: `logs/<service>/log.txt`, one older file beside it. The log of
+//! a version is `logs/<endpoint>/<version>/log.txt`.
 //!
 //! A line goes straight into the page cache under a lock of its service, which
 //! takes microseconds; nothing is synced. What cannot be written is dropped and
@@ -8,17 +9,18 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
-use lusk_contract::{LogStream, ServiceLog, ServiceLogs};
+use lusk_contract::{LogStream, MirrorLog, ServiceLog, ServiceLogs};
 use lusk_domain::ServiceName;
 
 use crate::{
     files::{private, private_folder, remove_folder},
+    lines::{ends_with_line_end, last_lines},
     space::{LOG_RESERVE, Space},
 };
 
@@ -31,15 +33,13 @@ const LINE_BYTES: usize = 16 << 10;
 /// Bytes written between two looks at the free space.
 const SPACE_CHECK_BYTES: u64 = 256 << 10;
 
-/// Bytes that a tail reads at a time, from the end.
-const TAIL_BYTES: u64 = 64 << 10;
-
 /// The logs of all services of a data folder.
 #[derive(Debug)]
 pub struct LogFolder {
     root: PathBuf,
     space: Space,
     logs: Mutex<HashMap<ServiceName, Arc<FileLog>>>,
+    mirror: Option<Arc<dyn MirrorLog>>,
 }
 
 impl LogFolder {
@@ -49,6 +49,17 @@ impl LogFolder {
             root: root.to_owned(),
             space: Space::of(root),
             logs: Mutex::default(),
+            mirror: None,
+        }
+    }
+
+    /// The same, which also forgets the mirrored answers of an endpoint whose log is
+    /// removed.
+    #[must_use]
+    pub fn beside(self, mirror: Arc<dyn MirrorLog>) -> Self {
+        Self {
+            mirror: Some(mirror),
+            ..self
         }
     }
 }
@@ -63,7 +74,8 @@ impl ServiceLogs for LogFolder {
         let mut logs = locked(&self.logs);
         let log = logs.entry(service.clone()).or_insert_with(|| {
             Arc::new(FileLog {
-                folder: self.root.join(service.as_str()),
+                folder: self.root.join(service.file_name()),
+                of_version: service.version().is_some(),
                 space: self.space.clone(),
                 state: Mutex::default(),
             })
@@ -72,7 +84,7 @@ impl ServiceLogs for LogFolder {
     }
 
     fn remove(&self, service: &ServiceName) {
-        let folder = self.root.join(service.as_str());
+        let folder = self.root.join(service.file_name());
         let mut logs = locked(&self.logs);
         let removed = match logs.remove(service) {
             // Who still holds the old log must not bring its folder back.
@@ -89,12 +101,19 @@ impl ServiceLogs for LogFolder {
         if let Err(error) = removed {
             tracing::warn!(%service, %error, "log not removed");
         }
+        drop(logs);
+        if let Some(mirror) = &self.mirror
+            && service.version().is_none()
+        {
+            mirror.remove(service);
+        }
     }
 }
 
 #[derive(Debug)]
 struct FileLog {
     folder: PathBuf,
+    of_version: bool,
     space: Space,
     state: Mutex<State>,
 }
@@ -167,6 +186,16 @@ impl ServiceLog for FileLog {
 }
 
 impl FileLog {
+    /// The log of a version lies in the folder of its endpoint.
+    fn make_folder(&self) -> io::Result<()> {
+        if self.of_version
+            && let Some(endpoint) = self.folder.parent()
+        {
+            private_folder(endpoint)?;
+        }
+        private_folder(&self.folder)
+    }
+
     fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
         if state.unchecked >= SPACE_CHECK_BYTES || state.file.is_none() {
             if !self.space.has_room(SPACE_CHECK_BYTES, LOG_RESERVE) {
@@ -181,7 +210,7 @@ impl FileLog {
             state.size = 0;
         }
         if state.file.is_none() {
-            private_folder(&self.folder)?;
+            self.make_folder()?;
             let mut options = private();
             options.create(true).append(true).read(true);
             let mut file = options.open(self.folder.join("log.txt"))?;
@@ -223,53 +252,6 @@ fn push_line(into: &mut String, at: Timestamp, replica: u32, stream: LogStream, 
         }
     }
     into.push('\n');
-}
-
-/// A kill may have cut the last line short.
-fn ends_with_line_end(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
-}
-
-/// The last `lines` lines of a file, read backwards in blocks.
-fn last_lines(file: &mut File, lines: usize) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    let mut start = size;
-    let mut blocks = Vec::new();
-    let mut ends = 0;
-    // The end of the line before the first one wanted tells where that begins.
-    while start > 0 && ends <= lines {
-        let length = start.min(TAIL_BYTES);
-        start -= length;
-        file.seek(SeekFrom::Start(start))?;
-        let mut block = Vec::new();
-        file.take(length).read_to_end(&mut block)?;
-        ends += block.iter().filter(|byte| **byte == b'\n').count();
-        blocks.push(block);
-    }
-    blocks.reverse();
-    let mut text = blocks.concat();
-    // A line that is being written right now has no end yet.
-    let whole = text
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    text.truncate(whole);
-    let ends: Vec<usize> = text
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'\n')
-        .map(|(at, _)| at)
-        .collect();
-    if ends.len() > lines {
-        text.drain(..=ends[ends.len() - lines - 1]);
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
