@@ -6,11 +6,15 @@
 //! nothing else.
 
 mod batching;
+mod breach;
+mod compare;
 mod digest;
 mod endpoint;
 mod environment;
+mod estimate;
 mod failure;
 mod guard;
+pub mod histogram;
 mod image;
 mod keys;
 mod model;
@@ -25,18 +29,25 @@ mod share;
 mod sizing;
 mod snapshot;
 mod split;
+mod tally;
 mod traffic;
 mod violation;
 
 pub use batching::{Batch, BatchSettings, BatchSettingsError, Closed, Joined, OpenBatch};
+pub use breach::{Breach, GuardWindow, Sample};
+pub use compare::{
+    Compared, Comparison, Counted, Difference, FEWEST_COMPARED, Level, Measure, Role, Verdict,
+};
 pub use digest::{Digest, DigestError};
-pub use endpoint::{EndpointRecord, Mirror, MirrorError, Sticky, StickyError};
+pub use endpoint::{EndpointRecord, Mirror, MirrorError, RolledBack, Sticky, StickyError};
 pub use environment::{
     CondaDependency, CondaSpec, Docker, DockerPlatform, Environment, EnvironmentRef, PythonSection,
     RegisteredEnvironment, RegistryCredentials, SparkPackage, SparkSection,
 };
+pub use estimate::{CONFIDENCE, Estimate};
 pub use failure::{Failure, FailureCode, FailureDetail};
 pub use guard::{Guard, GuardError};
+pub use histogram::Histogram;
 pub use image::ImageKey;
 pub use keys::{KeyKind, KeyPair, Secret};
 pub use model::{Model, ModelChange, ModelDraft, ModelError, ModelFile, ModelRequirements};
@@ -61,5 +72,6 @@ pub use share::{Share, ShareError};
 pub use sizing::{Size, Sizing, SizingError};
 pub use snapshot::Snapshot;
 pub use split::Split;
+pub use tally::Tally;
 pub use traffic::{MAX_VERSIONS, Stake, TrafficError, TrafficTable};
 pub use violation::Violation;

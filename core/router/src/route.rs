@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use lusk_contract::{Replica, ScoreReply, ScoreRequest, ScriptError, ScriptSchema, Standing};
-use lusk_domain::{AuthMode, KeyPair, ServiceName};
+use lusk_domain::{AuthMode, Guard as VersionGuard, KeyPair, Sample, ServiceName, Tally};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -140,6 +140,7 @@ pub struct Route {
     /// Its replicas pass bodies on as they come.
     relays: AtomicBool,
     meter: Meter,
+    made: Instant,
     pace: Pace,
     idle: Notify,
     /// Told when a request begins to wait where nobody waited.
@@ -163,6 +164,7 @@ impl Route {
             pool: Arc::default(),
             relays: AtomicBool::new(false),
             meter: Meter::default(),
+            made: Instant::now(),
             pace: Pace::default(),
             idle: Notify::new(),
             pressed: Notify::new(),
@@ -266,6 +268,22 @@ impl Route {
             draining: pool.is_draining(),
             counters,
         }
+    }
+
+    /// What it did so far, fine enough to compare it with another one; see
+    /// [`Route::status`] for what is cheap to read.
+    pub fn tally(&self) -> Tally {
+        self.meter.tally()
+    }
+
+    /// What it did so far, as far as `guard` cares.
+    pub fn sample(&self, guard: &VersionGuard) -> Sample {
+        self.meter.sample(guard)
+    }
+
+    /// How long ago it was made; what it counts is as old.
+    pub fn age(&self) -> Duration {
+        self.made.elapsed()
     }
 
     /// Waits for a slot. Dropping the future leaves the queue.
