@@ -12,8 +12,9 @@ use lusk_domain::{
 };
 
 use crate::{
-    Control, ControlError, CreateService, UpdateService, deploy::Deployment, keys, live::Turn,
-    operation::LiveOperation, request::relabel, rollout, running::Running, scaling::first_replicas,
+    ChangeEndpoint, Control, ControlError, CreateService, UpdateService, deploy::Deployment, keys,
+    live::Turn, operation::LiveOperation, request::relabel, rollout, running::Running,
+    scaling::first_replicas,
 };
 
 impl Control {
@@ -45,6 +46,13 @@ impl Control {
         let previous = self.parts.records.service(&request.name).await?;
         if previous.is_some() && !request.overwrite {
             return Err(ControlError::Exists(request.name));
+        }
+        if self.parts.records.endpoint(&request.name).await?.is_some() {
+            return Err(ControlError::OtherKind {
+                name: request.name,
+                is: "an endpoint",
+                wanted: "a service",
+            });
         }
         let keys = new_keys(&request, previous.as_ref())?;
         let (spec, models) = self.wanted(request).await?;
@@ -129,6 +137,7 @@ impl Control {
             previous,
             keys,
             models,
+            after: ChangeEndpoint::default(),
         };
         self.tasks.spawn(deployment.run());
         Ok(begun)
@@ -137,7 +146,7 @@ impl Control {
     /// Refuses, before anything is built, what never fits on the node, or never beside
     /// the revision that serves. A service that does not serve may wait: it loses
     /// nothing, and shows what it waits for.
-    fn check_room(&self, spec: &ServiceSpec) -> Result<(), ControlError> {
+    pub(crate) fn check_room(&self, spec: &ServiceSpec) -> Result<(), ControlError> {
         let Some(running) = self.live.now(&spec.name).running else {
             return Ok(());
         };
@@ -157,7 +166,7 @@ impl Control {
 
     /// The record of an accepted specification. A service that was healthy keeps
     /// that specification and its keys until the new one is.
-    fn accepted(
+    pub(crate) fn accepted(
         &self,
         spec: ServiceSpec,
         operation: &Operation,
@@ -178,7 +187,7 @@ impl Control {
         }
     }
 
-    /// Deletes a service: its record is gone when this returns, its replicas
+    /// Deletes a service, or an endpoint with all its versions: its record is gone when this returns, its replicas
     /// when their requests have ended. `None`: there was no such service. A
     /// deployment that is under way is given up.
     ///
@@ -197,6 +206,9 @@ impl Control {
         self: &Arc<Self>,
         name: &ServiceName,
     ) -> Result<Option<Operation>, ControlError> {
+        if self.parts.records.endpoint(name).await?.is_some() {
+            return self.delete_endpoint_whole(name).await;
+        }
         let (turn, operation) = self.begin_delete(name).await?;
         if self.parts.records.service(name).await?.is_none() {
             return Ok(None);
@@ -214,7 +226,7 @@ impl Control {
     }
 
     /// The turn for a delete, from a deployment if one has it.
-    async fn begin_delete(
+    pub(crate) async fn begin_delete(
         &self,
         name: &ServiceName,
     ) -> Result<(Turn, Arc<LiveOperation>), ControlError> {
@@ -264,7 +276,7 @@ impl Control {
     /// the old one are refused from then on.
     ///
     /// # Errors
-    /// No such service, a bad key, another operation running, the store failed.
+    /// No such service or endpoint, a bad key, another operation running, the store failed.
     pub async fn regenerate_key(
         self: &Arc<Self>,
         name: &ServiceName,
@@ -284,7 +296,7 @@ impl Control {
     ) -> Result<Operation, ControlError> {
         let (turn, operation) = self.begin(OperationKind::RegenerateKeys, name)?;
         let Some(mut record) = self.parts.records.service(name).await? else {
-            return Err(ControlError::NoService(name.clone()));
+            return self.regenerate_endpoint_key(name, kind, value).await;
         };
         record
             .keys

@@ -29,6 +29,8 @@ pub struct Control {
     pub(crate) live: Arc<Live>,
     pub(crate) journal: Journal,
     pub(crate) ledger: Arc<Ledger>,
+    /// Held from reading an endpoint's record until its next one is shown.
+    pub(crate) endpoints: tokio::sync::Mutex<()>,
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -53,6 +55,7 @@ impl Control {
             ledger: Arc::new(Ledger::new(parts.capacity)),
             parts,
             live: Arc::default(),
+            endpoints: tokio::sync::Mutex::default(),
             journal: Journal::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -87,16 +90,20 @@ impl Control {
         ServiceView::new(record, &now)
     }
 
-    /// Both keys of a service.
+    /// Both keys of a service or an endpoint.
     ///
     /// # Errors
     /// The store failed.
     pub async fn keys(&self, name: &ServiceName) -> Result<Option<KeyPair>, ControlError> {
-        let record = self.parts.records.service(name).await?;
-        Ok(record.map(|record| record.keys))
+        if let Some(record) = self.parts.records.service(name).await? {
+            return Ok(Some(record.keys));
+        }
+        let endpoint = self.parts.records.endpoint(name).await?;
+        Ok(endpoint.map(|record| record.keys))
     }
 
-    /// The last `tail` lines of a service's log.
+    /// The last `tail` lines of a service's log; of an endpoint those of its default
+    /// version.
     ///
     /// # Errors
     /// The store failed.
@@ -105,8 +112,21 @@ impl Control {
         name: &ServiceName,
         tail: usize,
     ) -> Result<Option<String>, ControlError> {
-        let record = self.parts.records.service(name).await?;
-        Ok(record.map(|_| self.parts.logs.open(name).tail(tail)))
+        if self.parts.records.service(name).await?.is_some() {
+            return Ok(Some(self.parts.logs.open(name).tail(tail)));
+        }
+        let Some(endpoint) = self.endpoint(name).await? else {
+            return Ok(None);
+        };
+        let versions = &endpoint.versions;
+        let default = versions.iter().find(|version| version.is_default);
+        Ok(Some(match default.or(versions.first()) {
+            Some(version) => {
+                let name = &version.service.record.spec.name;
+                self.parts.logs.open(name).tail(tail)
+            }
+            None => String::new(),
+        }))
     }
 
     /// What the autoscaler of a service saw and decided since its revision serves.

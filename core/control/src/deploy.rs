@@ -9,15 +9,15 @@ use std::{ops::RangeInclusive, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 use futures::FutureExt;
 use lusk_contract::Progress;
 use lusk_domain::{
-    ComputeType, Failure, FailureCode, KeyPair, Model, ServiceRecord, ServiceState, Settings, Step,
-    StepOutcome,
+    ComputeType, EndpointRecord, Failure, FailureCode, KeyPair, Model, ServiceRecord, ServiceState,
+    Settings, Step, StepOutcome,
 };
 use lusk_router::Route;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Control, LocalDoor,
+    ChangeEndpoint, Control, ControlError, LocalDoor,
     capacity::Reservation,
     care::Care,
     live::Turn,
@@ -44,6 +44,8 @@ pub(crate) struct Deployment {
     pub(crate) keys: KeyPair,
     /// The models of the accepted specification.
     pub(crate) models: Vec<Model>,
+    /// What changes of its endpoint when a version is healthy.
+    pub(crate) after: ChangeEndpoint,
 }
 
 impl Deployment {
@@ -194,11 +196,14 @@ impl Deployment {
             .await
             .map_err(at_traffic)?;
         let record = self.healthy_record();
-        let ended = self.operation.ended(None);
-        let written = self.control.parts.records.put_service(&record, &ended);
-        written.await.map_err(|error| {
+        // Of a version: held until its route and its endpoint's next state are shown.
+        let held = match name.version() {
+            Some(_) => Some(self.control.endpoints.lock().await),
+            None => None,
+        };
+        let endpoint = self.record_healthy(record.clone()).await.map_err(|error| {
             let message = format!("service `{name}` is ready but cannot be recorded: {error}");
-            at_traffic(Failure::new(FailureCode::StorageFailed, message))
+            at_traffic(Failure::new(error.code(), message))
         })?;
         let reached = Reached {
             ready,
@@ -209,7 +214,31 @@ impl Deployment {
         let text = self.control.switch(&record, reached, numbers);
         self.operation
             .event(Step::Traffic, StepOutcome::Done, &text);
+        if let Some(endpoint) = endpoint {
+            self.control.show_endpoint(&endpoint);
+        }
+        drop(held);
         Ok(old)
+    }
+
+    /// Writes the healthy service down, a version together with its endpoint's next
+    /// record, which comes back.
+    async fn record_healthy(
+        &self,
+        record: ServiceRecord,
+    ) -> Result<Option<EndpointRecord>, ControlError> {
+        let name = &record.spec.name;
+        let (control, records) = (&self.control, &self.control.parts.records);
+        if name.version().is_none() {
+            let ended = self.operation.ended(None);
+            records.put_service(&record, &ended).await?;
+            return Ok(None);
+        }
+        let endpoint = control.joined(name, &self.after, &self.operation).await?;
+        let ended = self.operation.ended(None);
+        let written = records.put_endpoint(&endpoint, Some(&record), &ended);
+        written.await?;
+        Ok(Some(endpoint))
     }
 
     fn healthy_record(&self) -> ServiceRecord {

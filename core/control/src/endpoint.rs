@@ -3,84 +3,28 @@
 //! A version is a service of its own, under the name `endpoint/version`: it is
 //! deployed, cared for and scaled like any other. What is common to the versions (keys,
 //! shares, labels) is the endpoint's record.
+//!
+//! Invariants: who reads an endpoint's record to write its next one holds
+//! `Control::endpoints` from before the read until callers see what was written; only
+//! versions that were healthy once are in the table; nobody who waits for a deployment
+//! holds that lock.
+
+mod applied;
+mod change;
+mod create;
+mod remove;
+mod version;
 
 use std::sync::Arc;
 
-use lusk_domain::{Operation, ServiceName, VersionName};
+use lusk_domain::{
+    EndpointRecord, KeyKind, Operation, OperationKind, Secret, ServiceName, ServiceRecord,
+};
+use lusk_router::{Access, EndpointRoute};
 
-use crate::{ChangeEndpoint, Control, ControlError, CreateEndpoint, EndpointView};
+use crate::{Control, ControlError, EndpointView, keys, operation::LiveOperation};
 
 impl Control {
-    /// Accepts and records a new endpoint; its first version is then deployed in the
-    /// background.
-    ///
-    /// # Errors
-    /// Why it was refused; then nothing was changed.
-    pub async fn create_endpoint(
-        self: &Arc<Self>,
-        request: CreateEndpoint,
-    ) -> Result<Operation, ControlError> {
-        let _ = request;
-        Err(ControlError::Internal("not there yet".to_owned()))
-    }
-
-    /// Accepts a change of an endpoint. One without a version is done at once, in one
-    /// step; one with a version is deployed in the background and takes place, in one
-    /// step, when that version is healthy.
-    ///
-    /// # Errors
-    /// Why it was refused; then nothing was changed.
-    pub async fn change_endpoint(
-        self: &Arc<Self>,
-        name: &ServiceName,
-        change: ChangeEndpoint,
-    ) -> Result<Operation, ControlError> {
-        let _ = (name, change);
-        Err(ControlError::Internal("not there yet".to_owned()))
-    }
-
-    /// Makes a version the default and the control, with all the traffic that the
-    /// default had, in one step.
-    ///
-    /// # Errors
-    /// No such endpoint or version, or the store failed.
-    pub async fn promote(
-        self: &Arc<Self>,
-        name: &ServiceName,
-        version: &VersionName,
-    ) -> Result<Operation, ControlError> {
-        let _ = (name, version);
-        Err(ControlError::Internal("not there yet".to_owned()))
-    }
-
-    /// Takes all traffic from a version, or from each but the control, in one step; what
-    /// it had as default goes to the control.
-    ///
-    /// # Errors
-    /// No such endpoint or version, no control, or the store failed.
-    pub async fn roll_back(
-        self: &Arc<Self>,
-        name: &ServiceName,
-        version: Option<&VersionName>,
-    ) -> Result<Operation, ControlError> {
-        let _ = (name, version);
-        Err(ControlError::Internal("not there yet".to_owned()))
-    }
-
-    /// Deletes a version; the last one takes the endpoint with it. `None`: there was no
-    /// such version. Its deployment, if one is under way, is given up.
-    ///
-    /// # Errors
-    /// No such endpoint, it is the default while there are others, or the store failed.
-    pub async fn delete_version(
-        self: &Arc<Self>,
-        name: &ServiceName,
-        version: &VersionName,
-    ) -> Result<Option<Operation>, ControlError> {
-        let _ = (name, version);
-        Err(ControlError::Internal("not there yet".to_owned()))
-    }
-
     /// One endpoint with its versions.
     ///
     /// # Errors
@@ -104,5 +48,70 @@ impl Control {
         Ok(endpoints
             .map(|record| EndpointView::new(record, views.clone()))
             .collect())
+    }
+
+    /// Writes an endpoint's next record, with one of its versions if given, and lets
+    /// callers see it. The caller holds the lock of endpoints.
+    pub(crate) async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        version: Option<&ServiceRecord>,
+        operation: &Operation,
+    ) -> Result<(), ControlError> {
+        let written = self.parts.records.put_endpoint(record, version, operation);
+        written.await?;
+        self.show_endpoint(record);
+        Ok(())
+    }
+
+    /// Lets callers see an endpoint as it is recorded.
+    pub(crate) fn show_endpoint(&self, record: &EndpointRecord) {
+        let router = &self.parts.router;
+        for route in router.routes() {
+            let name = &route.info().name;
+            if name.version().is_some() && name.endpoint() == record.name.as_str() {
+                route.set_access(access(record));
+            }
+        }
+        let before = router.endpoint(record.name.as_str());
+        let route = EndpointRoute::new(record, access(record), before.as_deref());
+        router.publish_endpoint(Arc::new(route));
+    }
+
+    /// An operation that needs no turn, for the lock of endpoints is its turn.
+    pub(crate) fn operation_on(
+        &self,
+        kind: OperationKind,
+        name: &ServiceName,
+    ) -> Arc<LiveOperation> {
+        LiveOperation::begin(Arc::clone(&self.parts.clock), kind, name.clone())
+    }
+
+    pub(crate) async fn regenerate_endpoint_key(
+        &self,
+        name: &ServiceName,
+        kind: KeyKind,
+        value: Option<&Secret>,
+    ) -> Result<Operation, ControlError> {
+        let _held = self.endpoints.lock().await;
+        let record = self.parts.records.endpoint(name).await?;
+        let mut record = record.ok_or_else(|| ControlError::NoService(name.clone()))?;
+        record
+            .keys
+            .set(kind, keys::given_or_new(value, "keyValue")?);
+        record.updated_time = self.parts.clock.now();
+        let ended = self
+            .operation_on(OperationKind::RegenerateKeys, name)
+            .ended(None);
+        self.put_endpoint(&record, None, &ended).await?;
+        Ok(ended)
+    }
+}
+
+/// Who may call an endpoint and its versions.
+pub(crate) fn access(record: &EndpointRecord) -> Access {
+    Access {
+        mode: record.auth,
+        keys: record.keys.clone(),
     }
 }

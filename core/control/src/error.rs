@@ -20,6 +20,16 @@ pub enum ControlError {
     /// No such endpoint.
     #[error("no endpoint `{0}`")]
     NoEndpoint(ServiceName),
+    /// The name is that of another kind.
+    #[error("`{name}` is {is}, not {wanted}; delete it first, or take another name")]
+    OtherKind {
+        /// The name.
+        name: ServiceName,
+        /// What it is.
+        is: &'static str,
+        /// What was to be made.
+        wanted: &'static str,
+    },
     /// A rule of shares and of the default.
     #[error("endpoint `{endpoint}`: {error}")]
     Traffic {
@@ -32,7 +42,7 @@ pub enum ControlError {
     #[error("no model `{0}`")]
     NoModel(ModelId),
     /// The name is taken.
-    #[error("service `{0}` exists already; update it, or create it with overwrite")]
+    #[error("`{0}` exists already; update it, or create it with overwrite")]
     Exists(ServiceName),
     /// Another operation on the same service has not ended.
     #[error("operation {operation} on service `{service}` is still running; wait for its end")]
@@ -117,9 +127,10 @@ impl ControlError {
                 error: TrafficError::Exists(_),
                 ..
             } => FailureCode::Conflict,
-            Self::Exists(_) | Self::Busy { .. } | Self::EnvironmentExists { .. } => {
-                FailureCode::Conflict
-            }
+            Self::Exists(_)
+            | Self::OtherKind { .. }
+            | Self::Busy { .. }
+            | Self::EnvironmentExists { .. } => FailureCode::Conflict,
             Self::Invalid { .. } | Self::Model(_) | Self::Traffic { .. } => FailureCode::BadRequest,
             Self::ModelInUse { .. } => FailureCode::DeletionRequired,
             Self::NoRoomForBoth(_) | Self::NeverRoom { .. } => FailureCode::Unschedulable,

@@ -57,7 +57,13 @@ pub(crate) fn variables(
     workspace: &WorkspaceName,
 ) -> BTreeMap<String, String> {
     let prefix = match spec.compute {
-        ComputeType::Aks => format!("/api/v1/service/{}", spec.name),
+        ComputeType::Aks => match spec.name.version() {
+            Some(version) => format!(
+                "/api/v1/endpoint/{}/version/{version}",
+                spec.name.endpoint()
+            ),
+            None => format!("/api/v1/service/{}", spec.name),
+        },
         ComputeType::Local { .. } => String::new(),
     };
     let mut variables = BTreeMap::from([

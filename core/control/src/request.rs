@@ -8,7 +8,7 @@ use lusk_domain::{
 };
 
 /// A new service, or the whole new specification of one that is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateService {
     /// Its name.
     pub name: ServiceName,
@@ -40,7 +40,7 @@ pub struct CreateService {
 }
 
 /// A change of a service; what is absent stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateService {
     /// A new description.
     pub description: Option<String>,
@@ -106,7 +106,7 @@ pub struct CreateVersion {
 
 /// A change of an endpoint; what is absent stays. All of it happens in one step: with
 /// `version`, when that version is healthy; else at once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChangeEndpoint {
     /// A new description.
     pub description: Option<String>,
@@ -135,7 +135,7 @@ pub struct ChangeEndpoint {
 }
 
 /// What happens to a version besides its part of the traffic.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ChangeVersion {
     /// It is made; refused where it is there already.
     Create(Box<CreateService>),

@@ -6,8 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 use futures::{StreamExt, stream};
 use lusk_contract::Progress;
 use lusk_domain::{
-    Failure, FailureCode, Operation, OperationKind, RuntimeKind, ServiceName, ServiceRecord,
-    ServiceState, Step, StepOutcome,
+    EndpointRecord, Failure, FailureCode, Operation, OperationKind, RuntimeKind, ServiceName,
+    ServiceRecord, ServiceState, Step, StepOutcome,
 };
 
 use tokio::time::Instant;
@@ -31,6 +31,15 @@ impl Control {
     pub(crate) async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
         let mut unfinished = self.end_deletes().await?;
         let mut records = self.parts.records.services().await?;
+        for endpoint in self.parts.records.endpoints().await? {
+            for record in &mut records {
+                let name = &record.spec.name;
+                if name.version().is_some() && name.endpoint() == endpoint.name.as_str() {
+                    own(record, &endpoint);
+                }
+            }
+            self.show_endpoint(&endpoint);
+        }
         for record in &records {
             self.announce(record);
         }
@@ -160,6 +169,15 @@ impl Control {
         let service = &record.spec.name;
         tracing::error!(%service, error = %failure, "service is not restored");
         self.live.note(service, Some((state, failure)));
+    }
+}
+
+/// Gives a version what its endpoint says: who may call.
+fn own(record: &mut ServiceRecord, endpoint: &EndpointRecord) {
+    record.keys.clone_from(&endpoint.keys);
+    let healthy = record.healthy_spec.iter_mut();
+    for spec in healthy.chain([&mut record.spec]) {
+        spec.settings.auth = endpoint.auth;
     }
 }
 

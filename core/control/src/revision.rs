@@ -32,7 +32,11 @@ pub(crate) async fn lay_out(
     number: u64,
     models: &[Model],
 ) -> Result<LaidOut, Failure> {
-    let folder = RevisionFolder::new(parts.tmp.join(format!("{}-{number}", spec.name)));
+    let folder = RevisionFolder::new(
+        parts
+            .tmp
+            .join(format!("{}-{number}", spec.name.file_name())),
+    );
     let unpacked = match &spec.entry {
         Some(entry) => {
             let unpacked = unpack(parts, &entry.snapshot, folder.path()).await?;

@@ -3,6 +3,7 @@
 
 mod caring;
 mod deploying;
+mod endpoints;
 mod fakes;
 mod refusing;
 mod remote;

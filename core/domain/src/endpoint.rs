@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     AuthMode, ComputeName, Guard, KeyPair, Namespace, ServiceName, Share, TrafficTable, VersionName,
@@ -43,10 +44,27 @@ pub struct EndpointRecord {
     /// Versions that are rolled back when they do badly.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guards: BTreeMap<VersionName, Guard>,
+    /// What a guard did last, until that version gets traffic again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// When it was created.
     pub created_time: Timestamp,
     /// When it was last changed.
     pub updated_time: Timestamp,
+}
+
+/// A version that broke its [`Guard`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// Which one.
+    pub version: VersionName,
+    /// When it lost its traffic.
+    pub at: Timestamp,
+    /// The rule and what was seen.
+    pub reason: String,
+    /// The operation that did it.
+    pub operation: Uuid,
 }
 
 /// What names a caller who is to stay at one version. Who has none of it is split

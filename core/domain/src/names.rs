@@ -135,6 +135,12 @@ impl ServiceName {
             .map_or(&self.0, |(endpoint, _)| endpoint)
     }
 
+    /// The name as one part of a path: that of a version without its slash.
+    pub fn file_name(&self) -> String {
+        // No name has an underscore, so no two become one.
+        self.0.replace('/', "_")
+    }
+
     /// The version that this is.
     pub fn version(&self) -> Option<VersionName> {
         let (_, version) = self.0.split_once('/')?;

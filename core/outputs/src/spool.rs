@@ -62,10 +62,10 @@ pub(crate) fn make(
     revision: u64,
     replica: u32,
 ) -> io::Result<Spooled> {
-    let service = service.as_str();
+    let service = service.file_name();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |time| time.as_millis());
-    let parent = spool.join(service);
+    let parent = spool.join(&service);
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for attempt in 0..ATTEMPTS {
         let run = format!("{revision}-{replica}-{}", now + u128::from(attempt));
@@ -75,7 +75,7 @@ pub(crate) fn make(
             Ok(()) => {
                 return Ok(Spooled {
                     path,
-                    names: [service.to_owned(), run],
+                    names: [service, run],
                     closed: AtomicBool::new(false),
                 });
             }

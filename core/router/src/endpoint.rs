@@ -91,6 +91,11 @@ impl EndpointRoute {
         self.sticky.as_ref()
     }
 
+    /// Who gets copies of requests.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.mirror.as_ref().map(|it| &it.mirror)
+    }
+
     /// Versions that get something, and how much.
     pub fn shares(&self) -> &[(VersionName, Share)] {
         self.plan.as_ref().map_or(&[], |plan| plan.split.versions())
@@ -156,6 +161,7 @@ pub(crate) mod tests {
             sticky: None,
             mirror: None,
             guards: Default::default(),
+            rolled_back: None,
             created_time: Timestamp::UNIX_EPOCH,
             updated_time: Timestamp::UNIX_EPOCH,
         }

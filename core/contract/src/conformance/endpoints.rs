@@ -37,6 +37,7 @@ pub fn endpoint(name: &str) -> EndpointRecord {
         sticky: None,
         mirror: None,
         guards: BTreeMap::new(),
+        rolled_back: None,
         created_time: Timestamp::UNIX_EPOCH,
         updated_time: Timestamp::UNIX_EPOCH,
     }

@@ -46,6 +46,11 @@ impl EndpointView {
         let versions: Vec<_> = services
             .into_iter()
             .filter(|service| service.record.spec.name.endpoint() == record.name.as_str())
+            .map(|mut service| {
+                service.record.spec.settings.auth = record.auth;
+                service.record.spec.settings.app_insights_enabled = record.app_insights;
+                service
+            })
             .filter_map(|service| VersionView::new(table, service))
             .collect();
         let telling = versions

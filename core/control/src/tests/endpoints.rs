@@ -1,0 +1,550 @@
+//! Endpoints: versions come, change, get shares and go, and callers are answered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lusk_contract::Records as _;
+use lusk_domain::{
+    AuthMode, Guard, KeyKind, Mirror, Operation, OperationState, ServiceState, Share, Stake,
+    StepOutcome, VersionName,
+};
+use lusk_router::{Lead, Versions};
+
+use super::{House, create, end, fakes::Mood, name};
+use crate::{
+    ChangeEndpoint, ChangeVersion, Control, ControlError, CreateEndpoint, CreateVersion,
+    EndpointView, UpdateService,
+};
+
+pub(super) fn version(text: &str) -> VersionName {
+    text.parse().unwrap()
+}
+
+pub(super) fn share(percent: f64) -> Stake {
+    Stake {
+        share: Some(Share::try_from(percent).unwrap()),
+        ..Stake::default()
+    }
+}
+
+/// An endpoint `shop` whose first version says its own name.
+pub(super) fn shop(house: &House, first: &str) -> CreateEndpoint {
+    CreateEndpoint {
+        name: name("shop"),
+        compute_name: None,
+        namespace: None,
+        description: None,
+        tags: BTreeMap::new(),
+        properties: BTreeMap::new(),
+        auth: AuthMode::Key,
+        app_insights: false,
+        primary_key: None,
+        secondary_key: None,
+        version: Some(CreateVersion {
+            name: version(first),
+            service: house.request("shop", first),
+            stake: Stake::default(),
+            guard: None,
+        }),
+        overwrite: false,
+    }
+}
+
+/// One more version, which says its own name.
+pub(super) fn more(house: &House, name: &str, stake: Stake) -> ChangeEndpoint {
+    ChangeEndpoint {
+        stakes: BTreeMap::from([(version(name), stake)]),
+        version: Some((
+            version(name),
+            ChangeVersion::Create(Box::new(house.request("shop", name))),
+        )),
+        ..ChangeEndpoint::default()
+    }
+}
+
+pub(super) async fn open(control: &Arc<Control>, request: CreateEndpoint) -> Operation {
+    let accepted = control.create_endpoint(request).await.unwrap();
+    end(control, accepted.id).await
+}
+
+pub(super) async fn change(control: &Arc<Control>, change: ChangeEndpoint) -> Operation {
+    let accepted = control
+        .change_endpoint(&name("shop"), change)
+        .await
+        .unwrap();
+    end(control, accepted.id).await
+}
+
+/// Blue with what nobody else has, and green with this share.
+pub(super) async fn blue_and_green(house: &House, control: &Arc<Control>, green: f64) {
+    let opened = open(control, shop(house, "blue")).await;
+    assert_eq!(opened.state, OperationState::Succeeded, "{opened:?}");
+    let joined = change(control, more(house, "green", share(green))).await;
+    assert_eq!(joined.state, OperationState::Succeeded, "{joined:?}");
+}
+
+fn versions(house: &House) -> Versions {
+    match house.router.lead("shop") {
+        Some(Lead::Endpoint(versions)) => versions,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Answers to this many requests, by version.
+async fn answers(house: &House, requests: usize) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for _ in 0..requests {
+        let versions = versions(house);
+        let (picked, route) = versions.pick(None).unwrap();
+        let reply = route.score(super::fakes::request()).await.unwrap().reply;
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
+        assert_eq!(text, picked.as_str());
+        *counts.entry(text).or_default() += 1;
+    }
+    counts
+}
+
+async fn view(control: &Control) -> EndpointView {
+    control.endpoint(&name("shop")).await.unwrap().unwrap()
+}
+
+fn counted(pairs: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    pairs
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_version_is_the_default_and_further_ones_get_their_shares() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 20.0).await;
+    assert_eq!(
+        answers(&house, 1_000).await,
+        counted(&[("blue", 800), ("green", 200)])
+    );
+    let seen = view(&control).await;
+    assert_eq!(seen.state, ServiceState::Healthy);
+    let [blue, green] = seen.versions.as_slice() else {
+        panic!("{seen:?}")
+    };
+    assert!(blue.is_default && !green.is_default);
+    assert_eq!(
+        (blue.effective.percent(), green.effective.percent()),
+        (80.0, 20.0)
+    );
+    // Who may call is the endpoint's to say.
+    let keys = control.keys(&name("shop")).await.unwrap().unwrap();
+    for route in ["shop/blue", "shop/green"] {
+        assert_eq!(house.router.route(route).unwrap().access().keys, keys);
+    }
+    let listed = control.services().await.unwrap();
+    assert_eq!(listed.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_gets_no_traffic_before_it_is_healthy() {
+    let mut house = House::new();
+    let control = house.start().await;
+    open(&control, shop(&house, "blue")).await;
+    house.host.be(Mood::Hangs);
+    let accepted = control
+        .change_endpoint(&name("shop"), more(&house, "green", share(50.0)))
+        .await
+        .unwrap();
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+    house.host.be(Mood::Well);
+    let joined = end(&control, accepted.id).await;
+    assert_eq!(joined.state, OperationState::Succeeded, "{joined:?}");
+    assert_eq!(
+        answers(&house, 10).await,
+        counted(&[("blue", 5), ("green", 5)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_fails_leaves_the_shares_as_they_were() {
+    let mut house = House::new();
+    let control = house.start().await;
+    open(&control, shop(&house, "blue")).await;
+    house.host.be(Mood::Fails);
+    let failed = change(&control, more(&house, "green", share(50.0))).await;
+    assert_eq!(failed.state, OperationState::Failed);
+    house.host.be(Mood::Well);
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+    let early = ChangeEndpoint {
+        stakes: BTreeMap::from([(version("green"), share(10.0))]),
+        ..ChangeEndpoint::default()
+    };
+    let error = control
+        .change_endpoint(&name("shop"), early)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("green"), "{error}");
+    // It can be deployed again, and deleted.
+    let again = ChangeEndpoint {
+        version: Some((
+            version("green"),
+            ChangeVersion::Update(Box::new(UpdateService {
+                entry: Some(house.entry("green")),
+                ..UpdateService::default()
+            })),
+        )),
+        stakes: BTreeMap::from([(version("green"), share(10.0))]),
+        ..ChangeEndpoint::default()
+    };
+    let again = change(&control, again).await;
+    assert_eq!(again.state, OperationState::Succeeded, "{again:?}");
+    assert_eq!(
+        answers(&house, 10).await,
+        counted(&[("blue", 9), ("green", 1)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn default_share_and_control_move_in_one_step() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 10.0).await;
+    let moved = Stake {
+        is_default: Some(true),
+        is_control: Some(true),
+        ..share(40.0)
+    };
+    let done = change(
+        &control,
+        ChangeEndpoint {
+            stakes: BTreeMap::from([(version("green"), moved), (version("blue"), share(20.0))]),
+            ..ChangeEndpoint::default()
+        },
+    )
+    .await;
+    assert_eq!(
+        done.events.last().unwrap().text,
+        "blue 20 %, green 80 % (default, control)"
+    );
+    assert_eq!(
+        answers(&house, 100).await,
+        counted(&[("blue", 20), ("green", 80)])
+    );
+    let back = control
+        .promote(&name("shop"), &version("blue"))
+        .await
+        .unwrap();
+    assert_eq!(back.state, OperationState::Succeeded);
+    assert_eq!(answers(&house, 100).await, counted(&[("blue", 100)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_gives_everything_to_the_control() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    let error = control.roll_back(&name("shop"), None).await.unwrap_err();
+    assert!(
+        error.to_string().contains("no version is the control"),
+        "{error}"
+    );
+    let marked = Stake {
+        is_control: Some(true),
+        ..Stake::default()
+    };
+    change(
+        &control,
+        ChangeEndpoint {
+            stakes: BTreeMap::from([(version("blue"), marked)]),
+            ..ChangeEndpoint::default()
+        },
+    )
+    .await;
+    control
+        .roll_back(&name("shop"), Some(&version("green")))
+        .await
+        .unwrap();
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_is_not_deleted_while_others_remain_and_the_last_takes_the_endpoint() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    let error = control
+        .delete_version(&name("shop"), &version("blue"))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("make another one the default first (`green`)")
+    );
+    assert_eq!(
+        control
+            .delete_version(&name("shop"), &version("red"))
+            .await
+            .unwrap(),
+        None
+    );
+    let gone = control
+        .delete_version(&name("shop"), &version("green"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        end(&control, gone.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+    let last = control
+        .delete_version(&name("shop"), &version("blue"))
+        .await
+        .unwrap()
+        .unwrap();
+    end(&control, last.id).await;
+    assert!(house.router.lead("shop").is_none());
+    assert!(house.router.route("shop/blue").is_none());
+    assert!(control.endpoint(&name("shop")).await.unwrap().is_none());
+    assert!(control.services().await.unwrap().is_empty());
+    // The name is free again, for a service too.
+    create(&control, house.request("shop", "one")).await;
+    assert_eq!(house.answer("shop").await.as_deref(), Some("one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_an_endpoint_gives_up_what_is_under_way() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    house.host.be(Mood::Hangs);
+    let red = control
+        .change_endpoint(&name("shop"), more(&house, "red", share(5.0)))
+        .await
+        .unwrap();
+    let gone = control.delete(&name("shop")).await.unwrap().unwrap();
+    assert_eq!(
+        end(&control, gone.id).await.state,
+        OperationState::Succeeded
+    );
+    assert_eq!(end(&control, red.id).await.state, OperationState::Failed);
+    assert!(house.router.routes().is_empty());
+    assert!(control.services().await.unwrap().is_empty());
+    assert_eq!(control.delete(&name("shop")).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn six_versions_are_the_most_those_under_way_included() {
+    let mut house = House::new();
+    let control = house.start().await;
+    open(&control, shop(&house, "blue")).await;
+    house.host.be(Mood::Hangs);
+    for number in 1..=5 {
+        let name_of = format!("version-{number}");
+        control
+            .change_endpoint(&name("shop"), more(&house, &name_of, Stake::default()))
+            .await
+            .unwrap();
+    }
+    let seventh = more(&house, "version-6", Stake::default());
+    let error = control
+        .change_endpoint(&name("shop"), seventh)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("at most 6 versions"), "{error}");
+    house.host.be(Mood::Well);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_shared_with_services() {
+    let mut house = House::new();
+    let control = house.start().await;
+    create(&control, house.request("shop", "one")).await;
+    let error = control
+        .create_endpoint(shop(&house, "blue"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ControlError::OtherKind { .. }), "{error}");
+    control.delete(&name("shop")).await.unwrap();
+    let opened = loop {
+        match control.create_endpoint(shop(&house, "blue")).await {
+            Err(ControlError::Busy { operation, .. }) => drop(end(&control, operation).await),
+            other => break other.unwrap(),
+        }
+    };
+    end(&control, opened.id).await;
+    let mut request = house.request("shop", "one");
+    request.overwrite = true;
+    let error = control.create(request).await.unwrap_err();
+    assert!(matches!(error, ControlError::OtherKind { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_comes_back_after_a_restart() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 20.0).await;
+    control
+        .regenerate_key(&name("shop"), KeyKind::Primary, None)
+        .await
+        .unwrap();
+    let keys = control.keys(&name("shop")).await.unwrap().unwrap();
+    assert_eq!(
+        house.router.route("shop/green").unwrap().access().keys,
+        keys
+    );
+    // A version that was on its way when the process died.
+    house.host.be(Mood::Hangs);
+    let red = control
+        .change_endpoint(&name("shop"), more(&house, "red", share(50.0)))
+        .await
+        .unwrap();
+    house.host.be(Mood::Well);
+    house.records = Arc::new(house.records.copy());
+    let control = house.start().await;
+    assert_eq!(
+        answers(&house, 100).await,
+        counted(&[("blue", 80), ("green", 20)])
+    );
+    for route in ["shop/blue", "shop/green"] {
+        assert_eq!(house.router.route(route).unwrap().access().keys, keys);
+    }
+    let ended = control.operation(red.id).await.unwrap().unwrap();
+    assert_eq!(ended.state, OperationState::Failed);
+    let seen = view(&control).await;
+    let states: Vec<_> = seen
+        .versions
+        .iter()
+        .map(|it| (it.name.as_str(), it.service.state, it.share))
+        .collect();
+    assert_eq!(
+        states[1],
+        (
+            "green",
+            ServiceState::Healthy,
+            Some(Share::try_from(20.0).unwrap())
+        )
+    );
+    assert_eq!(states[2], ("red", ServiceState::Failed, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirrored_version_has_no_live_share() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 20.0).await;
+    let mirror = |to: &str| ChangeEndpoint {
+        mirror: Some(Some(Mirror::new(version(to), Share::HALF).unwrap())),
+        ..ChangeEndpoint::default()
+    };
+    let error = control
+        .change_endpoint(&name("shop"), mirror("green"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("answers 20 percent"), "{error}");
+    let give = |percent| ChangeEndpoint {
+        stakes: BTreeMap::from([(version("green"), share(percent))]),
+        ..ChangeEndpoint::default()
+    };
+    change(&control, give(0.0)).await;
+    change(&control, mirror("green")).await;
+    assert!(versions(&house).endpoint().mirror().is_some());
+    let live = change(&control, give(10.0)).await;
+    assert!(
+        live.events
+            .iter()
+            .any(|event| event.outcome == StepOutcome::Warning
+                && event.text.contains("mirroring to `green` ends"))
+    );
+    assert!(view(&control).await.record.mirror.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_version_loses_its_share_and_its_guard_and_says_why() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    let guard: Guard = "error_rate>1%".parse().unwrap();
+    let armed = |of: &str| ChangeEndpoint {
+        guards: BTreeMap::from([(version(of), Some(guard))]),
+        ..ChangeEndpoint::default()
+    };
+    let error = control
+        .change_endpoint(&name("shop"), armed("blue"))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("nothing to roll back to"),
+        "{error}"
+    );
+    change(&control, armed("green")).await;
+    let aborted = control
+        .abort(&name("shop"), &version("green"), "too bad")
+        .await
+        .unwrap();
+    let texts: Vec<_> = aborted
+        .events
+        .iter()
+        .map(|event| event.text.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "version `green`: too bad",
+            "blue 100 % (default), green 0 %"
+        ]
+    );
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+    let record = view(&control).await.record;
+    assert!(record.guards.is_empty());
+    assert_eq!(record.rolled_back.unwrap().reason, "too bad");
+    let again = ChangeEndpoint {
+        stakes: BTreeMap::from([(version("green"), share(1.0))]),
+        ..ChangeEndpoint::default()
+    };
+    change(&control, again).await;
+    assert_eq!(view(&control).await.record.rolled_back, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn auth_of_the_endpoint_holds_for_all_versions_at_once() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    let open = ChangeEndpoint {
+        auth_enabled: Some(false),
+        ..ChangeEndpoint::default()
+    };
+    change(&control, open).await;
+    for route in ["shop/blue", "shop/green"] {
+        assert_eq!(
+            house.router.route(route).unwrap().access().mode,
+            AuthMode::None
+        );
+    }
+    // A new revision of a version has it too.
+    let newer = ChangeEndpoint {
+        version: Some((
+            version("green"),
+            ChangeVersion::Update(Box::new(UpdateService {
+                entry: Some(house.entry("green")),
+                ..UpdateService::default()
+            })),
+        )),
+        ..ChangeEndpoint::default()
+    };
+    change(&control, newer).await;
+    assert_eq!(
+        house.router.route("shop/green").unwrap().access().mode,
+        AuthMode::None
+    );
+    assert_eq!(
+        answers(&house, 10).await,
+        counted(&[("blue", 7), ("green", 3)])
+    );
+    let stored = house
+        .records
+        .endpoint(&name("shop"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored.auth, AuthMode::None);
+}
