@@ -32,12 +32,13 @@ const TOKEN_LENGTH: usize = 40;
 /// Bytes of the node's small files that are read at most.
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "meta",
     "blobs",
     "images",
     "aot",
     "logs",
+    "mirror",
     "outputs",
     "modeldata",
     "tmp",
@@ -221,6 +222,11 @@ impl DataFolder {
     /// `logs/`: logs of services.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// `mirror/`: answers of mirrored versions beside the live ones.
+    pub fn mirror(&self) -> PathBuf {
+        self.path.join("mirror")
     }
 
     /// `outputs/`: what scripts wrote.
