@@ -48,8 +48,10 @@ struct FileIdentity {
 impl TractBackend {
     /// A backend that has loaded nothing yet.
     pub fn new() -> Self {
+        let mut onnx = tract_onnx::onnx();
+        lusk_onnx_ml::register(&mut onnx.op_register);
         Self {
-            onnx: tract_onnx::onnx(),
+            onnx,
             loaded: Mutex::default(),
         }
     }
