@@ -30,7 +30,7 @@ fn is_key(key: &str, given: &[u8]) -> Choice {
 }
 
 /// The credentials of `Authorization: Bearer …`; empty when there are none.
-fn bearer(headers: &HeaderMap) -> &[u8] {
+pub(crate) fn bearer(headers: &HeaderMap) -> &[u8] {
     const SCHEME: &[u8] = b"bearer ";
     let given = headers.get(AUTHORIZATION).map_or(&[][..], |v| v.as_bytes());
     match given.split_at_checked(SCHEME.len()) {

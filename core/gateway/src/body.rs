@@ -102,14 +102,20 @@ impl Upload {
     /// Refuses a body that tells that it is too long, or for which there is no room,
     /// unread.
     pub(crate) fn check(&self, limits: &BodyLimits, share: &Share) -> Result<(), Problem> {
-        let told = self.told();
-        if told.is_some_and(|told| told > limits.max_bytes as u64) {
-            return Err(Problem::body_too_large(told, limits.max_bytes));
-        }
-        if !share.has_room_for(told.unwrap_or_default()) {
+        self.check_length(limits)?;
+        if !share.has_room_for(self.told().unwrap_or_default()) {
             return Err(Problem::buffers_full(limits.max_buffered));
         }
         Ok(())
+    }
+
+    /// Refuses a body that tells that it is too long, unread.
+    pub(crate) fn check_length(&self, limits: &BodyLimits) -> Result<(), Problem> {
+        let told = self.told();
+        match told.is_some_and(|told| told > limits.max_bytes as u64) {
+            true => Err(Problem::body_too_large(told, limits.max_bytes)),
+            false => Ok(()),
+        }
     }
 
     /// Reads it whole. A body that tells that it is too long is refused unread.

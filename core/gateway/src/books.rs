@@ -1,16 +1,27 @@
 //! What the scoring doors of a node count together: connections, bytes of bodies in
-//! memory, and requests that were refused before a service saw them.
+//! memory, copies for mirrored versions, and requests that were refused before a service
+//! saw them.
 //!
 //! Numbers only: the bounds stand in the options, what a refusal says in `problem`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use http::StatusCode;
+use lusk_domain::ServiceName;
 
 use crate::shards::Board;
+
+/// Most copies of requests under way at a time.
+const MAX_COPIES: usize = 64;
+
+/// Most bytes of their bodies.
+const MAX_COPIED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Counts of a node's scoring doors; one for all of them, so that its bounds are the
 /// node's.
@@ -21,6 +32,10 @@ pub struct Books {
     buffered: AtomicUsize,
     refused: [AtomicU64; Refusal::ALL.len()],
     shards: Arc<Board>,
+    copies: AtomicUsize,
+    copied_bytes: AtomicUsize,
+    /// By endpoint, in the order of [`CopyOutcome::ALL`].
+    copied: Mutex<BTreeMap<ServiceName, [u64; CopyOutcome::ALL.len()]>>,
 }
 
 impl Books {
@@ -48,6 +63,55 @@ impl Books {
     /// What the shards of the scoring door count.
     pub(crate) fn shards(&self) -> &Arc<Board> {
         &self.shards
+    }
+
+    /// A place for one more copy of a request to this endpoint, with so many bytes,
+    /// unless too many are under way.
+    pub(crate) fn enter_copy(
+        self: &Arc<Self>,
+        endpoint: &ServiceName,
+        bytes: usize,
+    ) -> Option<CopyPlace> {
+        if !add_within(&self.copies, 1, MAX_COPIES) {
+            return None;
+        }
+        if !add_within(&self.copied_bytes, bytes, MAX_COPIED_BYTES) {
+            self.copies.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(CopyPlace {
+            books: Arc::clone(self),
+            endpoint: endpoint.clone(),
+            bytes,
+            outcome: CopyOutcome::Failed,
+        })
+    }
+
+    /// Counts a copy of a request to this endpoint.
+    pub(crate) fn count_copy(&self, endpoint: &ServiceName, outcome: CopyOutcome) {
+        let mut copied = self.copied();
+        match copied.get_mut(endpoint) {
+            Some(counts) => counts[outcome as usize] += 1,
+            None => {
+                let mut counts = [0; CopyOutcome::ALL.len()];
+                counts[outcome as usize] = 1;
+                copied.insert(endpoint.clone(), counts);
+            }
+        }
+    }
+
+    /// What became of copies, by endpoint; those that are no more are forgotten.
+    pub(crate) fn copies(
+        &self,
+        exists: impl Fn(&ServiceName) -> bool,
+    ) -> BTreeMap<ServiceName, [u64; CopyOutcome::ALL.len()]> {
+        let mut copied = self.copied();
+        copied.retain(|endpoint, _| exists(endpoint));
+        copied.clone()
+    }
+
+    fn copied(&self) -> MutexGuard<'_, BTreeMap<ServiceName, [u64; CopyOutcome::ALL.len()]>> {
+        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a refusal.
@@ -140,6 +204,48 @@ impl Drop for Share {
         if self.bytes > 0 {
             self.books.buffered.fetch_sub(self.bytes, Relaxed);
         }
+    }
+}
+
+/// What became of a copy of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CopyOutcome {
+    /// The mirrored version answered, whatever its status.
+    Sent,
+    /// Too many were under way.
+    Dropped,
+    /// There was no answer.
+    Failed,
+}
+
+impl CopyOutcome {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Sent, Self::Dropped, Self::Failed];
+
+    /// Its name on the metrics page.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A copy under way. Dropping it counts it as what it became, failed if nothing.
+#[derive(Debug)]
+pub(crate) struct CopyPlace {
+    books: Arc<Books>,
+    endpoint: ServiceName,
+    bytes: usize,
+    pub(crate) outcome: CopyOutcome,
+}
+
+impl Drop for CopyPlace {
+    fn drop(&mut self) {
+        self.books.copied_bytes.fetch_sub(self.bytes, Relaxed);
+        self.books.copies.fetch_sub(1, Relaxed);
+        self.books.count_copy(&self.endpoint, self.outcome);
     }
 }
 
@@ -244,6 +350,28 @@ mod tests {
         drop(places);
         assert_eq!(books.open_connections(), 0);
         assert!(books.enter(2).is_some());
+    }
+
+    #[test]
+    fn copies_are_bounded_in_number_and_in_bytes_and_counted_once() {
+        let books = Arc::new(Books::default());
+        let shop: ServiceName = "shop".parse().expect("a name");
+        let mut whole = books.enter_copy(&shop, MAX_COPIED_BYTES).expect("room");
+        assert!(books.enter_copy(&shop, 1).is_none());
+        whole.outcome = CopyOutcome::Sent;
+        drop(whole);
+        let places: Vec<_> = (0..MAX_COPIES)
+            .map(|_| books.enter_copy(&shop, 1).expect("room"))
+            .collect();
+        assert!(books.enter_copy(&shop, 0).is_none());
+        books.count_copy(&shop, CopyOutcome::Dropped);
+        drop(places);
+        let counts = books.copies(|_| true);
+        assert_eq!(counts[&shop], [1, 1, MAX_COPIES as u64]);
+        let none = (books.copies.load(Relaxed), books.copied_bytes.load(Relaxed));
+        assert_eq!(none, (0, 0));
+        assert!(books.copies(|_| false).is_empty());
+        assert!(books.copies(|_| true).is_empty(), "forgotten");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const FUNCTION_FAILED: HeaderName = HeaderName::from_static("x-ms-run-function-f
 const EXECUTION_TIME: HeaderName = HeaderName::from_static("x-ms-run-fn-exec-ms");
 const SERVER_VERSION: HeaderName = HeaderName::from_static("x-ms-server-version");
 const RETRIED: HeaderName = HeaderName::from_static("x-lusk-retried");
+const MIRRORED: HeaderName = HeaderName::from_static("x-lusk-mirrored");
+const DEPLOYMENT: HeaderName = HeaderName::from_static("azureml-model-deployment");
 
 /// Names this server. The original writes `azmlinfsrv/<version>`; we do not claim to be
 /// a program whose version and faults somebody may look up by that name.
@@ -155,6 +157,22 @@ pub(crate) fn add_execution_time(headers: &mut HeaderMap, time: Duration) {
 /// Says that a second replica answered.
 pub(crate) fn add_retried(headers: &mut HeaderMap) {
     headers.insert(RETRIED, HeaderValue::from_static("1"));
+}
+
+/// The version that a caller of an endpoint wants; an empty wish is none.
+pub(crate) fn wished_version(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wish = headers.get(DEPLOYMENT)?;
+    (!wish.is_empty()).then(|| wish.clone())
+}
+
+/// Says which version of an endpoint answered, over whatever its script set there.
+pub(crate) fn add_version(headers: &mut HeaderMap, version: HeaderValue) {
+    headers.insert(DEPLOYMENT, version);
+}
+
+/// Says that nobody waits for the answer.
+pub(crate) fn add_mirrored(headers: &mut HeaderMap) {
+    headers.insert(MIRRORED, HeaderValue::from_static("1"));
 }
 
 /// Takes out what is between the caller and this door: the key, and headers of the

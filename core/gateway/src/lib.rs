@@ -18,6 +18,7 @@ mod cors;
 mod headers;
 mod listener;
 mod local;
+mod mirror;
 mod openapi;
 mod passage;
 mod paths;
@@ -27,6 +28,7 @@ mod score;
 mod scoring;
 mod shards;
 mod stall;
+mod sticky;
 mod swagger;
 #[cfg(test)]
 mod testing;

@@ -12,13 +12,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lusk_control::{LocalDoor, LocalDoors};
 use lusk_domain::ServiceName;
-use lusk_router::Route;
+use lusk_router::{Lead, Route};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::BodyLimits,
     listener::{self, ListenerOptions},
+    mirror::Mirrors,
     paths::{self, Target},
     score::Door,
     scoring::ScoringOptions,
@@ -180,8 +181,12 @@ impl Door for OneService {
         paths::local(path)
     }
 
-    fn route(&self, _: &str) -> Option<Arc<Route>> {
-        Some(self.route.load_full())
+    fn lead(&self, _: &str) -> Option<Lead> {
+        Some(Lead::Service(self.route.load_full()))
+    }
+
+    fn mirrors(&self) -> Option<&Mirrors> {
+        None
     }
 }
 

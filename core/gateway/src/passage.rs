@@ -61,9 +61,7 @@ impl Passage {
         limits: &BodyLimits,
         caller: &Arc<Caller>,
     ) -> Result<(Self, Arc<Fault>), Problem> {
-        if let Some(told) = upload.told().filter(|told| *told > limits.max_bytes as u64) {
-            return Err(Problem::body_too_large(Some(told), limits.max_bytes));
-        }
+        upload.check_length(limits)?;
         let fault = Arc::new(Fault::default());
         let passage = Self {
             upload: Some(upload.hand_over()),

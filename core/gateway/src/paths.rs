@@ -17,6 +17,17 @@ pub(crate) enum Target<'a> {
         /// What of it.
         resource: Resource,
     },
+    /// Something of one version of an endpoint.
+    Version {
+        /// The endpoint's name as written.
+        endpoint: &'a str,
+        /// The version's name as written.
+        version: &'a str,
+        /// As for a service.
+        prefix: &'a str,
+        /// What of it.
+        resource: Resource,
+    },
 }
 
 /// What a service has to offer.
@@ -51,7 +62,9 @@ impl Resource {
 }
 
 /// Reads a path of the scoring door: `/`, `/api/v1/service/<name>/…` or, with the same
-/// meaning, `/api/v1/endpoint/<name>/…`.
+/// meaning, `/api/v1/endpoint/<name>/…`; of one version of an endpoint, with
+/// `version/<version>/` after the name. Names have no slash, however it is written: what
+/// a version is called inside leads nowhere.
 pub(crate) fn scoring(path: &str) -> Option<Target<'_>> {
     if path == "/" {
         return Some(Target::RouterHealth);
@@ -60,16 +73,28 @@ pub(crate) fn scoring(path: &str) -> Option<Target<'_>> {
     let rest = rest
         .strip_prefix("service/")
         .or_else(|| rest.strip_prefix("endpoint/"))?;
-    let (name, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let prefix = &path[..path.len() - rest.len()];
-    if name.is_empty() {
-        return None;
-    }
-    Some(Target::Service {
-        name,
-        prefix,
+    let (name, rest) = part(rest)?;
+    let prefix = |rest: &str| &path[..path.len() - rest.len()];
+    let Some(below) = rest.strip_prefix("/version/") else {
+        return Some(Target::Service {
+            name,
+            prefix: prefix(rest),
+            resource: resource(rest)?,
+        });
+    };
+    let (version, rest) = part(below)?;
+    Some(Target::Version {
+        endpoint: name,
+        version,
+        prefix: prefix(rest),
         resource: resource(rest)?,
     })
+}
+
+/// What stands before the next slash, and the rest from there.
+fn part(path: &str) -> Option<(&str, &str)> {
+    let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+    (!name.is_empty()).then_some((name, rest))
 }
 
 /// Reads a path of the door of one local service, which needs no name.
@@ -104,7 +129,7 @@ mod tests {
                 prefix,
                 resource,
             } => Some((name, prefix, resource)),
-            Target::RouterHealth => None,
+            Target::RouterHealth | Target::Version { .. } => None,
         }
     }
 
@@ -140,9 +165,44 @@ mod tests {
             "/api/v1/service/digits/Score",
             "/api/v2/service/digits/score",
             "/api/v1/services/digits/score",
+            "/api/v1/endpoint/digits/version",
+            "/api/v1/endpoint/digits/version/",
+            "/api/v1/endpoint/digits/version//score",
+            "/api/v1/endpoint//version/blue/score",
+            "/api/v1/endpoint/digits/versions/blue/score",
+            "/api/v1/endpoint/digits/version/blue/score/",
+            "/api/v1/endpoint/digits/version/blue/version/blue/score",
+            "/api/v1/endpoint/digits/blue/score",
         ] {
             assert_eq!(scoring(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_version_has_a_path_of_its_own_under_both_forms() {
+        for form in ["service", "endpoint"] {
+            let prefix = format!("/api/v1/{form}/digits/version/blue");
+            let cases = [
+                ("", Resource::Health),
+                ("/", Resource::Health),
+                ("/score", Resource::Score),
+                ("/swagger.json", Resource::Swagger),
+            ];
+            for (rest, resource) in cases {
+                let path = format!("{prefix}{rest}");
+                let target = Target::Version {
+                    endpoint: "digits",
+                    version: "blue",
+                    prefix: &prefix,
+                    resource,
+                };
+                assert_eq!(scoring(&path), Some(target));
+            }
+        }
+        // Two names with a slash between are never one name.
+        let path = "/api/v1/service/digits%2Fblue/score";
+        let found = of(path).map(|(name, ..)| name);
+        assert_eq!(found, Some("digits%2Fblue"));
     }
 
     #[test]

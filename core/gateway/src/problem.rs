@@ -13,7 +13,7 @@ use http::{
 };
 use lusk_contract::{BlobError, ImageError, ScriptError};
 use lusk_control::ControlError;
-use lusk_domain::{Failure, FailureCode, ServiceName};
+use lusk_domain::{Failure, FailureCode, ServiceName, VersionName};
 use lusk_router::RouteError;
 use serde_json::json;
 
@@ -73,6 +73,17 @@ impl Problem {
     /// for a service that is not there, without a name.
     pub(crate) fn not_found() -> Self {
         Self::refused(Refusal::NotFound, "nothing is at this path")
+    }
+
+    /// An endpoint has no version of the name that a caller with a key asks for.
+    pub(crate) fn no_version(endpoint: &ServiceName, asked: &str, there: &[VersionName]) -> Self {
+        let there: Vec<_> = there.iter().map(VersionName::as_str).collect();
+        let there = match there.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("it has {}", there.join(", ")),
+        };
+        let message = format!("endpoint {endpoint} has no version `{asked:.32}`, {there}");
+        Self::refused(Refusal::NotFound, message)
     }
 
     /// The path is known, the method is not for it.

@@ -9,16 +9,16 @@ use http::{
 };
 use hyper::{Request, body::Incoming};
 use lusk_contract::{Flow, RelayReply, RelayRequest, ScoreRequest, ScriptKind};
-use lusk_router::{Relayed, Route, RouteError, Scored};
+use lusk_router::{Lead, Relayed, Route, RouteError, Turn};
 
 use crate::{
-    auth,
-    body::{BodyLimits, SMALL, Upload},
+    body::{BodyLimits, Held, SMALL, Upload},
     books::Refusal,
     caller::Caller,
     cors::{self, Cors},
     headers::{self, Ids},
     listener::{Answer, ListenerOptions, MAX_HEADER_BYTES},
+    mirror::{Live, Mirrors},
     passage::Passage,
     paths::{Resource, Target},
     problem::{Problem, Reply},
@@ -26,6 +26,14 @@ use crate::{
     shards::Timing,
     swagger,
 };
+
+mod aim;
+
+use self::aim::{Place, Wish};
+
+/// Most routes that one request is tried on: one more for each that closed after it was
+/// looked up.
+const MAX_TRIES: usize = 8;
 
 /// What the doors that score differ in.
 pub(crate) trait Door: Send + Sync + 'static {
@@ -41,8 +49,11 @@ pub(crate) trait Door: Send + Sync + 'static {
     /// What a path is about.
     fn target<'a>(&self, path: &'a str) -> Option<Target<'a>>;
 
-    /// The way to a service now.
-    fn route(&self, name: &str) -> Option<Arc<Route>>;
+    /// The service or the endpoint of a name now.
+    fn lead(&self, name: &str) -> Option<Lead>;
+
+    /// Who sends copies to mirrored versions, where there are versions.
+    fn mirrors(&self) -> Option<&Mirrors>;
 }
 
 impl<D: Door> Answer for D {
@@ -97,7 +108,7 @@ async fn reply<D: Door>(
         return refuse(Problem::hosts(hosts));
     }
     let uri = parts.uri.clone();
-    let (name, prefix, resource) = match door.target(uri.path()) {
+    let (name, version, prefix, resource) = match door.target(uri.path()) {
         None => return refuse(Problem::not_found()),
         Some(Target::RouterHealth) => {
             return router_health(&parts.method).unwrap_or_else(refuse);
@@ -106,21 +117,29 @@ async fn reply<D: Door>(
             name,
             prefix,
             resource,
-        }) => (name, prefix, resource),
+        }) => (name, None, prefix, resource),
+        Some(Target::Version {
+            endpoint,
+            version,
+            prefix,
+            resource,
+        }) => (endpoint, Some(version), prefix, resource),
     };
-    let Some(route) = door.route(name) else {
+    let place = Place { name, version };
+    let Some(lead) = place.look(door) else {
         return refuse(Problem::not_found());
     };
     let request = ServiceRequest {
         door,
-        name,
+        place,
         prefix,
         resource,
         ids,
         caller,
         timing,
+        version: version.and_then(|version| HeaderValue::from_str(version).ok()),
     };
-    request.reply(route, parts, upload).await
+    request.reply(lead, parts, upload).await
 }
 
 fn router_health(method: &Method) -> Result<Reply, Problem> {
@@ -130,107 +149,225 @@ fn router_health(method: &Method) -> Result<Reply, Problem> {
     Err(Problem::method_not_allowed("GET, HEAD"))
 }
 
-/// A request that has found its service.
+/// A request that has found its service or its endpoint.
 struct ServiceRequest<'a, D> {
     door: &'a D,
-    name: &'a str,
+    place: Place<'a>,
     prefix: &'a str,
     resource: Resource,
     ids: &'a Ids,
     caller: &'a Arc<Caller>,
     timing: &'a Timing,
+    /// The version that answers: of an endpoint once it is chosen, by its own path from
+    /// the start.
+    version: Option<HeaderValue>,
+}
+
+/// A request that has its slot.
+struct Begun {
+    lead: Lead,
+    route: Arc<Route>,
+    turn: Turn<Arc<Route>>,
+    may_be_copied: bool,
 }
 
 impl<D: Door> ServiceRequest<'_, D> {
-    async fn reply(&self, route: Arc<Route>, parts: Parts, upload: &mut Upload) -> Reply {
-        let origins = route.info().cors.as_deref();
+    async fn reply(mut self, lead: Lead, parts: Parts, upload: &mut Upload) -> Reply {
+        let origins = aim::front(&lead).and_then(|route| route.info().cors.as_deref());
         let cors = Cors::of(origins, &parts.method, &parts.headers);
-        let mut reply = match self.answer(route, parts, upload).await {
+        let mut reply = match self.answer(lead, parts, upload).await {
             Ok(reply) => reply,
             Err(problem) => problem.counted(&self.door.limits().books).into_reply(),
         };
         cors.add_to(reply.headers_mut());
+        if let Some(version) = self.version {
+            headers::add_version(reply.headers_mut(), version);
+        }
         reply
     }
 
     async fn answer(
-        &self,
-        route: Arc<Route>,
+        &mut self,
+        lead: Lead,
         parts: Parts,
         upload: &mut Upload,
     ) -> Result<Reply, Problem> {
         if !self.resource.takes(&parts.method) {
             return Err(Problem::method_not_allowed(self.resource.methods()));
         }
-        if self.answers_options(&route, &parts) {
+        if self.answers_options(aim::front(&lead), &parts) {
             return Ok(text(StatusCode::OK, ""));
         }
         let is_open = !D::NEEDS_KEY || self.resource == Resource::Health;
-        if !is_open && !auth::is_allowed(&route.access(), &parts.headers) {
+        if !is_open && !aim::is_allowed(&lead, &parts.headers) {
             return Err(Problem::unauthorized());
         }
         if let Some(name) = self.ids.too_long() {
             return Err(Problem::id_too_long(name));
         }
         match self.resource {
-            Resource::Health => Ok(service_health(&route)),
+            Resource::Health => Ok(service_health(self.front(&lead)?)),
             Resource::Swagger => {
-                let document = swagger::document(route.info(), self.prefix, parts.uri.query());
+                let info = self.front(&lead)?.info();
+                let document = swagger::document(info, self.prefix, parts.uri.query());
                 Ok(json(document.await?))
             }
-            Resource::Score if route.relays() => self.relay(route, parts, upload).await,
-            Resource::Score => {
-                let held = self.timing.apart(upload.read(self.door.limits())).await?;
-                let request = score_request(parts, held.bytes.clone());
-                let scored = self.score(route, request).await?;
-                reply_of(scored.reply.into(), scored.retried)
-            }
+            Resource::Score => self.score(lead, parts, upload).await,
         }
     }
 
     /// OPTIONS is answered here, without a key, for browsers ask without one. A raw
     /// script answers its own, with a key, unless CORS is configured and asked about.
-    fn answers_options(&self, route: &Route, parts: &Parts) -> bool {
+    fn answers_options(&self, front: Option<&Arc<Route>>, parts: &Parts) -> bool {
         if parts.method != Method::OPTIONS {
             return false;
         }
-        let info = route.info();
+        let Some(info) = front.map(|route| route.info()) else {
+            return true;
+        };
         let is_for_script = self.resource == Resource::Score && info.schema.kind == ScriptKind::Raw;
         let is_for_cors = info.cors.is_some() && cors::is_preflight(&parts.method, &parts.headers);
         !is_for_script || is_for_cors
     }
 
-    /// Scores; on the successor, when the route was replaced since it was looked up.
-    async fn score(&self, route: Arc<Route>, request: ScoreRequest) -> Result<Scored, Problem> {
-        let result = match self.timing.apart(route.own_turn()).await {
-            Err(RouteError::Draining) => {
-                let next = self.door.route(self.name).ok_or_else(Problem::not_found)?;
-                next.score(request).await
-            }
-            Err(error) => Err(error),
-            Ok(turn) => self.timing.script(route.pace(), turn.score(request)).await,
-        };
-        result.map_err(|error| self.no_answer(&route, &error))
+    /// The route that speaks for the service or the endpoint.
+    fn front<'l>(&mut self, lead: &'l Lead) -> Result<&'l Arc<Route>, Problem> {
+        let route = aim::front(lead).ok_or_else(|| aim::no_front(lead))?;
+        self.choose(lead, route);
+        Ok(route)
     }
 
-    /// Passes a request on and its answer back, bodies as they come. Those that are
-    /// small are collected before they take a slot.
-    async fn relay(
-        &self,
-        route: Arc<Route>,
+    /// Notes which version of an endpoint answers.
+    fn choose(&mut self, lead: &Lead, route: &Route) {
+        if let Lead::Endpoint(_) = lead {
+            let version = route.info().name.as_str().split_once('/');
+            self.version = version.and_then(|(_, it)| HeaderValue::from_str(it).ok());
+        }
+    }
+
+    /// Scores. A body is collected before it takes a slot if it is small, or if one of
+    /// those who may get it wants it whole; else it passes through as it comes.
+    async fn score(
+        &mut self,
+        lead: Lead,
         parts: Parts,
         upload: &mut Upload,
     ) -> Result<Reply, Problem> {
-        let limits = self.door.limits();
-        let is_small = upload.told().is_some_and(|told| told <= SMALL);
-        if is_small || parts.method != Method::POST {
-            let held = self.timing.apart(upload.read(limits)).await?;
-            let request = score_request(parts, held.bytes.clone()).into();
-            let passed = self.pass(&route, request).await;
-            return answer_of(passed.map_err(|error| self.no_answer(&route, &error))?);
+        let wish = Wish::of(&lead, &parts.headers);
+        wish.check(&lead)?;
+        let is_large = upload.told().is_none_or(|told| told > SMALL);
+        let mut held = None;
+        if is_large && parts.method == Method::POST && wish.streams(&lead) {
+            upload.check_length(self.door.limits())?;
+        } else {
+            held = Some(self.read(upload).await?);
         }
+        let begun = self.begin(lead, &wish, &mut held, upload).await?;
+        match held {
+            Some(held) => {
+                self.run(begun, score_request(parts, held.bytes.clone()))
+                    .await
+            }
+            None => self.pass_through(begun, parts, upload).await,
+        }
+    }
+
+    async fn read(&self, upload: &mut Upload) -> Result<Held, Problem> {
+        self.timing.apart(upload.read(self.door.limits())).await
+    }
+
+    /// Waits for a slot; at the successor, when the route was replaced since it was
+    /// looked up, or at another version. One that takes no body on its way gets it
+    /// whole: it is `held` then.
+    async fn begin(
+        &mut self,
+        mut lead: Lead,
+        wish: &Wish,
+        held: &mut Option<Held>,
+        upload: &mut Upload,
+    ) -> Result<Begun, Problem> {
+        // Shares may have changed while the body came.
+        if let Lead::Endpoint(_) = lead {
+            lead = self.place.look(self.door).ok_or_else(Problem::not_found)?;
+        }
+        let mut route = wish.choose(&lead, None)?;
+        for _ in 0..MAX_TRIES {
+            if held.is_none() && !route.relays() {
+                *held = Some(self.read(upload).await?);
+            }
+            self.choose(&lead, &route);
+            match self.timing.apart(route.own_turn()).await {
+                Ok(turn) => {
+                    let may_be_copied = !wish.is_named();
+                    return Ok(Begun {
+                        lead,
+                        route,
+                        turn,
+                        may_be_copied,
+                    });
+                }
+                Err(RouteError::Draining) => {
+                    lead = self.place.look(self.door).ok_or_else(Problem::not_found)?;
+                    route = wish.choose(&lead, Some(&route))?;
+                }
+                Err(error) => return Err(self.no_answer(&route, &error)),
+            }
+        }
+        Err(self.no_answer(&route, &RouteError::Draining))
+    }
+
+    /// Runs a request whose body is whole.
+    async fn run(&self, begun: Begun, request: ScoreRequest) -> Result<Reply, Problem> {
+        let live = self.copy(&begun, &request);
+        let Begun { route, turn, .. } = begun;
+        let result = match route.relays() {
+            true => self.timing.apart(turn.relay(request.into())).await,
+            false => {
+                let scored = self.timing.script(route.pace(), turn.score(request)).await;
+                scored.map(|scored| Relayed {
+                    reply: scored.reply.into(),
+                    retried: scored.retried,
+                })
+            }
+        };
+        match result {
+            Ok(Relayed { reply, retried }) => {
+                let reply = match live {
+                    Some(live) => live.answered(reply),
+                    None => reply,
+                };
+                reply_of(reply, retried)
+            }
+            Err(error) => {
+                if let Some(live) = live {
+                    live.failed(&error);
+                }
+                Err(self.no_answer(&route, &error))
+            }
+        }
+    }
+
+    /// Sends a copy to the mirrored version, where there is one and it is its turn.
+    fn copy(&self, begun: &Begun, request: &ScoreRequest) -> Option<Live> {
+        match &begun.lead {
+            Lead::Endpoint(versions) if begun.may_be_copied => {
+                let mirrors = self.door.mirrors()?;
+                mirrors.copy(versions, &begun.route, request, self.ids.request())
+            }
+            _ => None,
+        }
+    }
+
+    /// Passes a request on and its answer back, bodies as they come.
+    async fn pass_through(
+        &self,
+        begun: Begun,
+        parts: Parts,
+        upload: &mut Upload,
+    ) -> Result<Reply, Problem> {
+        let Begun { route, turn, .. } = begun;
         let length = upload.told();
-        let (passage, fault) = Passage::new(upload, limits, self.caller)?;
+        let (passage, fault) = Passage::new(upload, self.door.limits(), self.caller)?;
         let request = RelayRequest {
             body: Flow::Parts {
                 length,
@@ -238,22 +375,12 @@ impl<D: Door> ServiceRequest<'_, D> {
             },
             ..score_request(parts, Bytes::new()).into()
         };
-        let passed = self.pass(&route, request).await;
-        answer_of(passed.map_err(|error| match fault.take() {
+        let relayed = self.timing.apart(turn.relay(request)).await;
+        let relayed = relayed.map_err(|error| match fault.take() {
             Some(problem) => problem,
             None => self.no_answer(&route, &error),
-        })?)
-    }
-
-    async fn pass(&self, route: &Arc<Route>, request: RelayRequest) -> Result<Relayed, RouteError> {
-        let turn = match self.timing.apart(route.own_turn()).await {
-            Err(RouteError::Draining) => match self.door.route(self.name) {
-                Some(next) => next.own_turn().await?,
-                None => return Err(RouteError::Draining),
-            },
-            other => other?,
-        };
-        self.timing.apart(turn.relay(request)).await
+        })?;
+        reply_of(relayed.reply, relayed.retried)
     }
 
     fn no_answer(&self, route: &Route, error: &RouteError) -> Problem {
@@ -261,10 +388,6 @@ impl<D: Door> ServiceRequest<'_, D> {
         tracing::debug!(%service, request = ?self.ids.request(), %error, "no answer");
         Problem::of_route(service, error)
     }
-}
-
-fn answer_of(relayed: Relayed) -> Result<Reply, Problem> {
-    reply_of(relayed.reply, relayed.retried)
 }
 
 fn score_request(mut parts: Parts, body: Bytes) -> ScoreRequest {
@@ -282,11 +405,18 @@ fn score_request(mut parts: Parts, body: Bytes) -> ScoreRequest {
     }
 }
 
-/// A script's answer as the caller sees it. Its 500 becomes 502, as in the original,
-/// so that 500 is always a fault of the server itself.
-fn reply_of(from: RelayReply, retried: bool) -> Result<Reply, Problem> {
-    let status = match from.status {
+/// A script's status as the caller sees it. Its 500 becomes 502, as in the original, so
+/// that 500 is always a fault of the server itself.
+pub(crate) fn status_of(status: StatusCode) -> StatusCode {
+    match status {
         StatusCode::INTERNAL_SERVER_ERROR => StatusCode::BAD_GATEWAY,
+        status => status,
+    }
+}
+
+/// A script's answer as the caller sees it.
+fn reply_of(from: RelayReply, retried: bool) -> Result<Reply, Problem> {
+    let status = match status_of(from.status) {
         status if status.is_informational() => return Err(Problem::no_answer_status(status)),
         status => status,
     };

@@ -2,7 +2,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use lusk_router::{Route, Router};
+use lusk_contract::MirrorLog;
+use lusk_router::{Lead, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,7 @@ use crate::{
     body::BodyLimits,
     books::Books,
     listener::{self, ListenerOptions},
+    mirror::Mirrors,
     paths::{self, Target},
     score::Door,
 };
@@ -31,6 +33,9 @@ pub struct ScoringOptions {
     /// Where connections, bytes and refusals are counted. Doors whose options are clones
     /// of one another share them, and so the bounds on connections and bytes.
     pub books: Arc<Books>,
+    /// Where answers of mirrored versions are kept beside the live ones, for endpoints
+    /// that want it; nowhere without one.
+    pub mirror_log: Option<Arc<dyn MirrorLog>>,
 }
 
 impl Default for ScoringOptions {
@@ -44,6 +49,7 @@ impl Default for ScoringOptions {
             body_timeout: Duration::from_secs(30),
             min_body_rate: 1024,
             books: Arc::default(),
+            mirror_log: None,
         }
     }
 }
@@ -71,9 +77,17 @@ pub async fn serve_scoring(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let door = Arc::new(ScoringDoor::new(router, &options));
-    let rest = listener::accept(listener, door, &options.listener, &options.books, shutdown);
+    let opened = Arc::clone(&door);
+    let rest = listener::accept(
+        listener,
+        opened,
+        &options.listener,
+        &options.books,
+        shutdown,
+    );
     let rest = rest.await?;
     rest.end().await;
+    door.end().await;
     Ok(())
 }
 
@@ -82,6 +96,7 @@ pub(crate) struct ScoringDoor {
     router: Arc<Router>,
     limits: BodyLimits,
     listener: ListenerOptions,
+    mirrors: Mirrors,
 }
 
 impl ScoringDoor {
@@ -90,7 +105,13 @@ impl ScoringDoor {
             router,
             limits: options.body_limits(),
             listener: options.listener.clone(),
+            mirrors: Mirrors::new(&options.books, options.mirror_log.clone()),
         }
+    }
+
+    /// Gives up what no caller waits for, when all callers have their answers.
+    pub(crate) async fn end(&self) {
+        self.mirrors.end().await;
     }
 }
 
@@ -109,7 +130,11 @@ impl Door for ScoringDoor {
         paths::scoring(path)
     }
 
-    fn route(&self, name: &str) -> Option<Arc<Route>> {
-        self.router.route(name)
+    fn lead(&self, name: &str) -> Option<Lead> {
+        self.router.lead(name)
+    }
+
+    fn mirrors(&self) -> Option<&Mirrors> {
+        Some(&self.mirrors)
     }
 }

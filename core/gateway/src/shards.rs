@@ -33,7 +33,7 @@ pub(crate) use board::Board;
 #[cfg(test)]
 pub(crate) use meter::Meter;
 pub(crate) use moving::{Moved, Moves};
-pub(crate) use seat::Timing;
+pub(crate) use seat::{Timing, runtime};
 
 use self::{crew::Crew, scaling::Scaling};
 use crate::{
@@ -73,7 +73,9 @@ pub async fn serve_shards(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let door = Arc::new(ScoringDoor::new(router, &options));
-    serve(listeners, door, &options, shards, shutdown).await
+    let served = serve(listeners, Arc::clone(&door), &options, shards, shutdown).await;
+    door.end().await;
+    served
 }
 
 async fn serve<A: Answer>(

@@ -129,6 +129,17 @@ impl Versions {
         self.table.routes.get(&name)
     }
 
+    /// Names of all versions that have a route, with a share or without. It looks at
+    /// every route of the node: for messages.
+    pub fn names(&self) -> Vec<VersionName> {
+        let names = self.table.routes.values().map(|route| &route.info().name);
+        let endpoint = self.endpoint.name().as_str();
+        let own = names.filter(|name| name.endpoint() == endpoint);
+        let mut names: Vec<_> = own.filter_map(ServiceName::version).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The default version.
     pub fn default_route(&self) -> Option<&Arc<Route>> {
         self.endpoint.default_version().and_then(|it| self.of(it))

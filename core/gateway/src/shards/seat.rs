@@ -45,6 +45,11 @@ impl Seat {
     }
 }
 
+/// The node's own runtime, for work that no caller waits for.
+pub(crate) fn runtime() -> Handle {
+    Seat::here(|seat| seat.scripts.clone()).unwrap_or_else(Handle::current)
+}
+
 /// How long the router itself takes for one request: neither the caller, nor the queue,
 /// nor the script.
 pub(crate) struct Timing {
