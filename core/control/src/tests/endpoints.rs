@@ -1,5 +1,7 @@
 //! Endpoints: versions come, change, get shares and go, and callers are answered.
 
+mod random;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use lusk_contract::Records as _;
