@@ -21,6 +21,7 @@ use crate::{
     operation::{Journal, LiveOperation},
     running::{DRAIN_LIMIT, Running},
     scaling,
+    watch::Watch,
 };
 
 /// See the module.
@@ -31,6 +32,7 @@ pub struct Control {
     pub(crate) ledger: Arc<Ledger>,
     /// Held from reading an endpoint's record until its next one is shown.
     pub(crate) endpoints: tokio::sync::Mutex<()>,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -53,6 +55,10 @@ impl Control {
     pub async fn start(parts: Parts) -> Result<Arc<Self>, ControlError> {
         let control = Arc::new(Self {
             ledger: Arc::new(Ledger::new(parts.capacity)),
+            watch: Arc::new(Watch::new(
+                Arc::clone(&parts.router),
+                Arc::clone(&parts.clock),
+            )),
             parts,
             live: Arc::default(),
             endpoints: tokio::sync::Mutex::default(),
@@ -61,6 +67,7 @@ impl Control {
             tasks: TaskTracker::new(),
         });
         control.restore().await?;
+        control.watch_guards();
         Ok(control)
     }
 

@@ -420,6 +420,7 @@ impl Control {
             }
             None => {
                 self.parts.router.publish(Arc::clone(&route));
+                self.watch.switched(name);
                 format!("requests go to revision {}", ready.revision.number)
             }
         };

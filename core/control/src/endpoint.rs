@@ -76,6 +76,7 @@ impl Control {
         let before = router.endpoint(record.name.as_str());
         let route = EndpointRoute::new(record, access(record), before.as_deref());
         router.publish_endpoint(Arc::new(route));
+        self.watch.table_changed(record);
     }
 
     /// An operation that needs no turn, for the lock of endpoints is its turn.

@@ -37,6 +37,7 @@ mod tests;
 mod text;
 mod view;
 mod wanted;
+mod watch;
 
 pub use capacity::Both;
 pub use control::Control;

@@ -10,6 +10,7 @@ mod remote;
 mod reserving;
 mod restoring;
 mod scaling;
+mod watching;
 
 use std::{collections::BTreeMap, sync::Arc};
 

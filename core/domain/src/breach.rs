@@ -10,10 +10,10 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use crate::{Guard, estimate::least_proportion};
 
 /// What a guard looks back on.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// Fewer requests than this in the window say nothing.
-pub const FEWEST: u64 = 10;
+pub(crate) const FEWEST: u64 = 10;
 
 /// What a version did since it serves, or in a window: counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -44,7 +44,7 @@ impl Estimate {
 
 /// The part `hits` of `of`, which is not 0, with Wilson's score interval (Newcombe
 /// 1998a, method 3).
-pub fn proportion(hits: u64, of: u64) -> Estimate {
+pub(crate) fn proportion(hits: u64, of: u64) -> Estimate {
     let (value, n, z) = (hits as f64 / of as f64, of as f64, TWO_SIDED);
     let scale = 1.0 + z * z / n;
     let centre = (value + z * z / (2.0 * n)) / scale;
@@ -70,7 +70,7 @@ pub fn proportion(hits: u64, of: u64) -> Estimate {
 ///
 /// Uncorrected, the bound is too bold for few hits: 1 of 20 would prove more than 1 %,
 /// although at 1 % that happens in 18 of 100 windows.
-pub fn least_proportion(hits: u64, of: u64) -> f64 {
+pub(crate) fn least_proportion(hits: u64, of: u64) -> f64 {
     if hits == 0 {
         return 0.0;
     }
@@ -83,7 +83,7 @@ pub fn least_proportion(hits: u64, of: u64) -> f64 {
 /// `one` less `other`, by the squares of the distances to their ends (Zou & Donner
 /// 2008). For two proportions with Wilson's intervals it is Newcombe's score interval
 /// (Newcombe 1998b, method 10).
-pub fn difference(one: Estimate, other: Estimate) -> Estimate {
+pub(crate) fn difference(one: Estimate, other: Estimate) -> Estimate {
     let value = one.value - other.value;
     Estimate {
         value,
@@ -94,7 +94,7 @@ pub fn difference(one: Estimate, other: Estimate) -> Estimate {
 
 /// The moments of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moments {
+pub(crate) struct Moments {
     /// Its size, at least 2.
     pub count: u64,
     /// Its mean.
@@ -105,7 +105,7 @@ pub struct Moments {
 
 impl Moments {
     /// From sums; none of fewer than two.
-    pub fn of_sums(count: u64, sum: f64, sum_of_squares: f64) -> Option<Self> {
+    pub(crate) fn of_sums(count: u64, sum: f64, sum_of_squares: f64) -> Option<Self> {
         if count < 2 {
             return None;
         }
@@ -126,7 +126,7 @@ impl Moments {
     }
 
     /// The mean behind it, by Student's t.
-    pub fn mean(&self) -> Estimate {
+    pub(crate) fn mean(&self) -> Estimate {
         let half = t_quantile(self.count as f64 - 1.0) * self.error().sqrt();
         Estimate {
             value: self.mean,
@@ -137,7 +137,7 @@ impl Moments {
 
     /// Its mean less the other's, variances unequal (Welch 1947, degrees of freedom by
     /// Welch and Satterthwaite).
-    pub fn less(&self, other: &Self) -> Estimate {
+    pub(crate) fn less(&self, other: &Self) -> Estimate {
         let value = self.mean - other.mean;
         let (a, b) = (self.error(), other.error());
         let square = (a + b).powi(2);
@@ -171,7 +171,7 @@ fn t_quantile(degrees: f64) -> f64 {
 /// between them with at least 95 %; none where so few samples cannot say (Conover
 /// 1999). Exact by the binomial distribution up to 10,000 samples, by the normal one
 /// above.
-pub fn quantile_ranks(count: u64, quantile: f64) -> Option<(u64, u64)> {
+pub(crate) fn quantile_ranks(count: u64, quantile: f64) -> Option<(u64, u64)> {
     let (low, high) = if count <= EXACT_UP_TO {
         exact_ranks(count, quantile)?
     } else {
@@ -183,7 +183,7 @@ pub fn quantile_ranks(count: u64, quantile: f64) -> Option<(u64, u64)> {
 }
 
 /// The smallest sample that says something of a quantile: its extremes hold it.
-pub fn fewest_for(quantile: f64) -> u64 {
+pub(crate) fn fewest_for(quantile: f64) -> u64 {
     let rarer = quantile.max(1.0 - quantile);
     (((1.0 - CONFIDENCE) / 2.0).ln() / rarer.ln()).ceil() as u64
 }

@@ -101,6 +101,9 @@ impl Control {
         tracing::info!(endpoint = %name, versions = versions.len(), operation = %begun.id, "endpoint deleted");
         self.journal.open(&operation);
         self.parts.router.withdraw_endpoint(name);
+        self.watch.forget(name);
+        // What was kept under its own name, besides the logs of its versions.
+        self.parts.logs.remove(name);
         drop(held);
         let parts = turns.into_iter().map(|(turn, service)| {
             self.parts.router.withdraw(&service);
