@@ -43,6 +43,7 @@ mod outputs;
 mod remote;
 mod restart;
 mod rolling;
+mod rollout;
 mod scaling;
 mod schema;
 mod scoring;
