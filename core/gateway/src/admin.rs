@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use lusk_contract::{Batches, Blobs};
+use lusk_contract::{Batches, Blobs, MirrorLog};
 use lusk_control::Control;
 use lusk_domain::{Secret, WorkspaceName};
 use lusk_router::Router;
@@ -30,13 +30,18 @@ use fault::Fault;
 mod auth;
 mod batches;
 mod blobs;
+mod endpoint_json;
+mod endpoints;
 mod envelope;
 mod environments;
 mod fault;
+mod filter;
+mod found;
 mod image_json;
 mod images;
 mod input;
 mod metrics;
+mod mirror;
 mod model_json;
 mod models;
 mod openapi;
@@ -49,6 +54,7 @@ mod scaling;
 mod serve;
 mod service_json;
 mod services;
+mod speech;
 mod stream;
 mod validate;
 mod wire;
@@ -72,6 +78,8 @@ pub struct AdminOptions {
     pub books: Arc<Books>,
     /// Who joins calls of models, for the metrics page and `batches`.
     pub batches: Arc<dyn Batches>,
+    /// Where mirrored answers are kept.
+    pub mirror_log: Arc<dyn MirrorLog>,
 }
 
 impl AdminOptions {

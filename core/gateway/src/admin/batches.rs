@@ -8,29 +8,32 @@ use axum::{
     extract::{Path, State},
 };
 use lusk_contract::{BATCH_ROW_BOUNDS, BatchReport};
-use lusk_domain::Closed;
+use lusk_domain::{Closed, ServiceName};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Shared,
+    Admin, Shared,
     fault::Fault,
-    metrics::head,
-    services::{Named, no_service},
+    found::{Named, one_service},
+    input::Params,
+    metrics::{self, head},
 };
 
 /// Models of the service whose tags ask for batches, by name.
 pub(crate) async fn show(
     State(admin): Shared,
     Path(named): Path<Named>,
+    params: Params,
 ) -> Result<JsonReply<Value>, Fault> {
-    let name = named.service()?;
-    let record = admin.control.service(&name).await?;
-    record.ok_or_else(|| no_service(&name))?;
+    let name = one_service(&admin, &named.service()?, &params).await?;
+    Ok(of(&admin, &name))
+}
+
+/// The same of one service, or of one version of an endpoint.
+pub(crate) fn of(admin: &Admin, name: &ServiceName) -> JsonReply<Value> {
     let reports = admin.options.batches.batches();
-    let own = reports.iter().filter(|report| report.service == name);
-    Ok(JsonReply(
-        json!({ "models": own.map(object).collect::<Vec<_>>() }),
-    ))
+    let own = reports.iter().filter(|report| report.service == *name);
+    JsonReply(json!({ "models": own.map(object).collect::<Vec<_>>() }))
 }
 
 fn object(report: &BatchReport) -> Value {
@@ -131,7 +134,7 @@ fn histogram(page: &mut String, name: &str, report: &BatchReport) -> Written {
 fn labels(report: &BatchReport) -> String {
     let model = report.model.replace('\\', "\\\\").replace('"', "\\\"");
     let model = model.replace('\n', "\\n");
-    format!("service=\"{}\",model=\"{model}\"", report.service)
+    format!("{},model=\"{model}\"", metrics::labels(&report.service))
 }
 
 #[cfg(test)]

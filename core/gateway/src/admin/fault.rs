@@ -12,6 +12,7 @@ use lusk_control::ControlError;
 use lusk_domain::{Failure, FailureCode, FailureDetail, Violation};
 use serde_json::{Value, json};
 
+use super::speech;
 use crate::problem;
 
 /// Why a request was not served.
@@ -116,7 +117,7 @@ impl From<Failure> for Fault {
 
 impl From<ControlError> for Fault {
     fn from(error: ControlError) -> Self {
-        problem::control_failure(&error).into()
+        speech::failure(problem::control_failure(&error)).into()
     }
 }
 

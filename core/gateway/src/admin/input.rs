@@ -29,6 +29,11 @@ const LONGEST_DISCARD: Duration = Duration::from_secs(5);
 pub(crate) struct Json(Bytes);
 
 impl Json {
+    /// A part of a body that was read already.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+
     /// Understands the body, an object, as a `T`; keys that `T` does not know are
     /// ignored, as the original ignores them, unless `T` refuses them.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Fault> {
@@ -39,6 +44,11 @@ impl Json {
             ));
         }
         self.read()
+    }
+
+    /// Whether nothing was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.trim_ascii().is_empty()
     }
 
     /// Understands the body, an array.

@@ -7,10 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use lusk_router::{Counters, LATENCY_BOUNDS, Route, RouteStatus};
+use lusk_domain::ServiceName;
+use lusk_router::{Counters, LATENCY_BOUNDS, RouteStatus};
 
 use super::{Shared, batches};
-use crate::{Books, shards::Board};
+use crate::{Books, mirror, shards::Board};
 
 /// Classes of [`Counters::by_class`].
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -21,7 +22,7 @@ pub(crate) async fn page(State(admin): Shared) -> Response {
         .router
         .routes()
         .iter()
-        .map(|route| (name(route), route.status()))
+        .map(|route| (labels(&route.info().name), route.status()))
         .collect();
     let content_type = (
         header::CONTENT_TYPE,
@@ -29,14 +30,24 @@ pub(crate) async fn page(State(admin): Shared) -> Response {
     );
     let mut page = render(&routes, &admin.options.books);
     batches::write_metrics(&mut page, &admin.options.batches.batches())
+        .and_then(|()| {
+            let exists = |name: &ServiceName| admin.router.endpoint(name.as_str()).is_some();
+            mirror::metrics::write(&mut page, &admin.options.books, exists)
+        })
         .expect("writing to a String does not fail");
     ([content_type], page).into_response()
 }
 
-fn name(route: &Route) -> String {
-    route.info().name.to_string()
+/// The labels that name a service, or an endpoint and its version.
+pub(super) fn labels(name: &ServiceName) -> String {
+    let service = name.endpoint();
+    match name.version() {
+        Some(version) => format!("service=\"{service}\",version=\"{version}\""),
+        None => format!("service=\"{service}\""),
+    }
 }
 
+/// Routes by their labels.
 type Statuses = [(String, RouteStatus)];
 
 /// A family with one value per service.
@@ -221,7 +232,7 @@ fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
     for (name, kind, help, value) in FAMILIES {
         head(page, name, kind, help)?;
         for (service, status) in routes {
-            writeln!(page, "{name}{{service=\"{service}\"}} {}", value(status))?;
+            writeln!(page, "{name}{{{service}}} {}", value(status))?;
         }
     }
     head(
@@ -234,7 +245,7 @@ fn write_page(page: &mut String, routes: &Statuses) -> std::fmt::Result {
         for (class, count) in CLASSES.iter().zip(status.counters.by_class) {
             writeln!(
                 page,
-                "lusk_requests_total{{service=\"{service}\",class=\"{class}\"}} {count}"
+                "lusk_requests_total{{{service},class=\"{class}\"}} {count}"
             )?;
         }
     }
@@ -258,8 +269,8 @@ fn write_slot_times(page: &mut String, routes: &Statuses) -> std::fmt::Result {
     for (service, status) in routes {
         let Counters { runs, run_sum, .. } = &status.counters;
         let seconds = run_sum.as_secs_f64();
-        writeln!(page, "{name}_sum{{service=\"{service}\"}} {seconds}")?;
-        writeln!(page, "{name}_count{{service=\"{service}\"}} {runs}")?;
+        writeln!(page, "{name}_sum{{{service}}} {seconds}")?;
+        writeln!(page, "{name}_count{{{service}}} {runs}")?;
     }
     Ok(())
 }
@@ -274,14 +285,11 @@ fn histogram(page: &mut String, service: &str, counters: &Counters) -> std::fmt:
     let bounds = LATENCY_BOUNDS.iter().map(ToString::to_string);
     for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counters.latency) {
         sum += count;
-        writeln!(
-            page,
-            "{name}_bucket{{service=\"{service}\",le=\"{bound}\"}} {sum}"
-        )?;
+        writeln!(page, "{name}_bucket{{{service},le=\"{bound}\"}} {sum}")?;
     }
     let seconds = counters.latency_sum.as_secs_f64();
-    writeln!(page, "{name}_sum{{service=\"{service}\"}} {seconds}")?;
-    writeln!(page, "{name}_count{{service=\"{service}\"}} {sum}")
+    writeln!(page, "{name}_sum{{{service}}} {seconds}")?;
+    writeln!(page, "{name}_count{{{service}}} {sum}")
 }
 
 #[cfg(test)]
@@ -315,7 +323,7 @@ mod tests {
         let _place = books.enter(10);
         let mut share = books.share(100);
         assert!(share.grow(7));
-        let page = render(&[("digits".to_owned(), status)], &books);
+        let page = render(&[(labels(&"digits".parse().unwrap()), status)], &books);
         for line in [
             "# TYPE lusk_replicas_ready gauge",
             "lusk_replicas_ready{service=\"digits\"} 2",
@@ -338,6 +346,17 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
     }
+
+    #[test]
+    fn a_version_is_told_apart_by_a_label_of_its_own() {
+        let version = ServiceName::of_version(&"shop".parse().unwrap(), &"green".parse().unwrap());
+        let labels = labels(&version);
+        assert_eq!(labels, r#"service="shop",version="green""#);
+        let page = render(&[(labels, RouteStatus::default())], &Books::default());
+        let line = r#"lusk_requests_total{service="shop",version="green",class="2xx"} 0"#;
+        assert!(page.lines().any(|found| found == line), "{page}");
+    }
+
     #[test]
     fn shards_are_on_the_page_where_there_are_any() {
         let books = Books::default();

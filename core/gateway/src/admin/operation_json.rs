@@ -3,21 +3,31 @@
 use lusk_domain::{Operation, OperationState, Step, StepOutcome};
 use serde_json::{Value, json};
 
-use super::service_json::{failure, time};
+use super::{
+    service_json::{failure, time},
+    speech::plain_about,
+};
 
 /// The operation object. `prefix` is the URL of the workspace, `offset` the
 /// number of characters of the log that the caller has read already.
 pub(crate) fn operation(operation: &Operation, prefix: &str, offset: usize) -> Value {
     let url = format!("{prefix}/operations/{}", operation.id);
+    let (service, version) = (operation.service.endpoint(), operation.service.version());
+    let location = match &version {
+        Some(version) => format!("{prefix}/services/{service}/versions/{version}"),
+        None => format!("{prefix}/services/{service}"),
+    };
     json!({
         "id": operation.id,
         "operationType": operation.kind,
-        "service": operation.service,
+        "service": service,
+        // Of an endpoint; null for what is about a service or an endpoint as a whole.
+        "version": version,
         "state": operation.state,
         "createdTime": time(operation.created_time),
         "endTime": operation.end_time.map(time),
         "error": operation.error.as_ref().map(failure),
-        "resourceLocation": format!("{prefix}/services/{}", operation.service),
+        "resourceLocation": location,
         "operationLog": format!("{url}/log"),
         "streamingOperationLog": log(operation, offset),
         "operationDetails": {
@@ -32,7 +42,7 @@ pub(crate) fn operation(operation: &Operation, prefix: &str, offset: usize) -> V
                 "at": time(event.at),
                 "step": event.step,
                 "outcome": event.outcome,
-                "text": event.text,
+                "text": plain_about(&event.text, Some(operation.service.endpoint())),
             }))
             .collect::<Vec<_>>(),
     })
@@ -65,7 +75,9 @@ pub(crate) fn log(operation: &Operation, offset: usize) -> String {
                 StepOutcome::Warning => " warning",
                 StepOutcome::Running | StepOutcome::Done => "",
             };
-            let text = event.text.replace('#', "\u{ff03}").replace('|', "\u{a6}");
+            let text = plain_about(&event.text, Some(operation.service.endpoint()))
+                .replace('#', "\u{ff03}")
+                .replace('|', "\u{a6}");
             format!("{}|{step}{mark}: {text}", event.at.strftime("%Y%m%d%H%M%S"))
         })
         .collect();
@@ -119,6 +131,30 @@ mod tests {
         let short = log(&running(&["añb"]), 0);
         let rest = log(&running(&["añb", "end"]), short.chars().count());
         assert_eq!(rest, "#20210304050607|image: end");
+    }
+
+    #[test]
+    fn a_version_is_found_below_its_endpoint_and_its_inner_name_is_not_told() {
+        let mut operation = running(&["`shop/green` is ready"]);
+        operation.service = serde_json::from_value(json!("shop/green")).unwrap();
+        operation.error = Some(lusk_domain::Failure::new(
+            lusk_domain::FailureCode::Conflict,
+            "no replica of service `shop/green`",
+        ));
+        let shown = super::operation(&operation, "http://h/workspaces/local", 0);
+        assert_eq!(
+            shown["resourceLocation"],
+            "http://h/workspaces/local/services/shop/versions/green"
+        );
+        assert_eq!(
+            (&shown["service"], &shown["version"]),
+            (&json!("shop"), &json!("green"))
+        );
+        assert_eq!(
+            shown["events"][0]["text"],
+            "version `green` of endpoint `shop` is ready"
+        );
+        assert!(!shown.to_string().contains("shop/green"), "{shown:#}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, head, patch, post};
 
 use super::{
-    Admin, batches, blobs, environments, images, metrics, models, openapi, operations, scaling,
-    services, validate,
+    Admin, batches, blobs, endpoints, environments, images, metrics, mirror, models, openapi,
+    operations, scaling, services, validate,
 };
 
 /// One route.
@@ -54,6 +54,38 @@ pub(crate) fn workspace() -> Vec<Route> {
         route("get", "/services/{name}/logs", get(services::logs)),
         route("get", "/services/{name}/scaling", get(scaling::log)),
         route("get", "/services/{name}/batches", get(batches::show)),
+        route("get", "/services/{name}/mirror", get(mirror::tail)),
+        route("post", "/services/{name}/promote", post(endpoints::promote)),
+        route(
+            "post",
+            "/services/{name}/rollback",
+            post(endpoints::roll_back),
+        ),
+        route(
+            "get",
+            "/services/{name}/versions/{version}",
+            get(endpoints::show),
+        ),
+        route(
+            "delete",
+            "/services/{name}/versions/{version}",
+            delete(endpoints::delete),
+        ),
+        route(
+            "get",
+            "/services/{name}/versions/{version}/logs",
+            get(endpoints::logs),
+        ),
+        route(
+            "get",
+            "/services/{name}/versions/{version}/scaling",
+            get(endpoints::scaling),
+        ),
+        route(
+            "get",
+            "/services/{name}/versions/{version}/batches",
+            get(endpoints::batches),
+        ),
         route("post", "/services/validate", post(validate::service)),
         route(
             "post",

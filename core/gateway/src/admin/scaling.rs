@@ -7,24 +7,31 @@ use axum::{
     extract::{Path, State},
 };
 use lusk_control::{ScalingEvent, ScalingLine, ScalingReport};
-use lusk_domain::ScalePolicy;
+use lusk_domain::{ScalePolicy, ServiceName};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    Admin, Shared,
     fault::Fault,
+    found::{Named, no_service, one_service},
+    input::Params,
     service_json::time,
-    services::{Named, no_service},
 };
 
 /// The log, oldest first, with what it takes to replay it.
 pub(crate) async fn log(
     State(admin): Shared,
     Path(named): Path<Named>,
+    params: Params,
 ) -> Result<JsonReply<Value>, Fault> {
-    let name = named.service()?;
-    let report = admin.control.scaling(&name).await?;
-    let report = report.ok_or_else(|| no_service(&name))?;
+    let name = one_service(&admin, &named.service()?, &params).await?;
+    of(&admin, &name).await
+}
+
+/// The log of one service, or of one version of an endpoint.
+pub(crate) async fn of(admin: &Admin, name: &ServiceName) -> Result<JsonReply<Value>, Fault> {
+    let report = admin.control.scaling(name).await?;
+    let report = report.ok_or_else(|| no_service(name))?;
     Ok(JsonReply(object(&report)))
 }
 

@@ -10,7 +10,7 @@ use lusk_domain::{
 };
 use serde_json::{Value, json};
 
-use super::{AdminOptions, model_json, wire};
+use super::{AdminOptions, model_json, speech, wire};
 
 /// Models by id, for the details of services.
 pub(crate) type Models = BTreeMap<ModelId, Model>;
@@ -26,7 +26,8 @@ pub(crate) fn service(view: &ServiceView, models: &Models, options: &AdminOption
 
 type Object = serde_json::Map<String, Value>;
 
-fn object(value: Value) -> Object {
+/// The keys of an object.
+pub(crate) fn object(value: Value) -> Object {
     match value {
         Value::Object(object) => object,
         _ => Object::new(),
@@ -53,17 +54,22 @@ fn identity(view: &ServiceView, options: &AdminOptions) -> Object {
         "runtime": view.runtime,
         "remoteReplicas": (!spec.remote.is_empty()).then_some(&spec.remote),
         "debugPort": record.spec.entry.as_ref().and_then(|entry| entry.debug_port),
-        "deploymentStatus": {
-            "desiredReplicas": view.status.desired_replicas,
-            "updatedReplicas": view.status.updated_replicas,
-            "availableReplicas": view.status.available_replicas,
-            "error": view.status.error.as_ref().map(failure),
-        },
+        "deploymentStatus": status(view),
         // What endpoints say of their versions; a service stands alone.
         "isDefault": null,
         "trafficPercentile": null,
         "versionType": null,
     }))
+}
+
+/// Replica counts.
+pub(crate) fn status(view: &ServiceView) -> Value {
+    json!({
+        "desiredReplicas": view.status.desired_replicas,
+        "updatedReplicas": view.status.updated_replicas,
+        "availableReplicas": view.status.available_replicas,
+        "error": view.status.error.as_ref().map(failure),
+    })
 }
 
 fn addresses(view: &ServiceView, options: &AdminOptions) -> Object {
@@ -131,6 +137,8 @@ fn contents(view: &ServiceView, models: &Models) -> Object {
         "imageDetails": null,
         "environmentDetails": environment,
         "modelDetails": details,
+        // Where the original's SDK looks for them.
+        "models": details,
         "environmentImageRequest": {
             "driverProgram": spec.entry.as_ref().map(|entry| &entry.script),
             "sourceDirectory": spec.entry.as_ref().map(|entry| &entry.source_directory),
@@ -166,6 +174,7 @@ pub(crate) fn environment(environment: &Environment) -> Value {
 
 /// The error object inside a service or an operation.
 pub(crate) fn failure(failure: &Failure) -> Value {
+    let failure = speech::failure(failure.clone());
     json!({
         "code": failure.code,
         "statusCode": failure.status_code,

@@ -1,6 +1,7 @@
-//! Services: create, look, change, delete, keys, logs.
+//! Services and endpoints: create, look, change, delete, keys, logs. What only an
+//! endpoint can do is in [`super::endpoints`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::{
     Json as JsonReply,
@@ -9,14 +10,16 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::HeaderName};
 use lusk_control::{ServiceView, UpdateService};
-use lusk_domain::{ComputeType, Entry, EnvironmentRef, ModelId, Operation, ServiceName};
-use serde::Deserialize;
+use lusk_domain::{ComputeType, Entry, EnvironmentRef, Operation, ServiceName};
 use serde_json::{Value, json};
 
+pub(crate) use super::found::{Named, no_service};
 use super::{
-    Admin, Shared, environments,
+    Admin, Shared, endpoint_json, endpoints, environments,
     fault::Fault,
-    input::{Json, Params, parse_part},
+    filter::{Filter, Listed},
+    found::{Found, found, one_service},
+    input::{Json, Params},
     operation_json,
     paging::{self, Link},
     patch,
@@ -29,18 +32,6 @@ use super::{
 const DEFAULT_TAIL: usize = 5_000;
 
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
-
-/// The service's name in a path.
-#[derive(Deserialize)]
-pub(crate) struct Named {
-    name: String,
-}
-
-impl Named {
-    pub(crate) fn service(&self) -> Result<ServiceName, Fault> {
-        parse_part(&self.name)
-    }
-}
 
 /// Where a request came in, for the URLs of its answer.
 pub(crate) struct Place {
@@ -61,7 +52,7 @@ impl Place {
     }
 
     /// 202 with the operation that goes on.
-    fn accepted(&self, operation: &Operation) -> Response {
+    pub(crate) fn accepted(&self, operation: &Operation) -> Response {
         let location = format!("{}/operations/{}", self.workspace, operation.id);
         let object = operation_json::operation(operation, &self.workspace, 0);
         let mut response = (StatusCode::ACCEPTED, JsonReply(object)).into_response();
@@ -79,6 +70,10 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Fault> {
+    if wire::is_endpoint(&body)? {
+        let operation = endpoints::create(&admin, &body).await?;
+        return Ok(Place::of(&admin, &headers, &uri).accepted(&operation));
+    }
     let Wished {
         mut wish,
         reference,
@@ -97,16 +92,19 @@ pub(crate) async fn list(
 ) -> Result<JsonReply<Value>, Fault> {
     params.flag("expand")?;
     let filter = Filter::read(&params)?;
-    let mut views = admin.control.services().await?;
-    views.retain(|view| filter.admits(view));
-    let models = models_of(&admin, &views).await?;
+    let mut items = items(&admin).await?;
+    items.retain(|item| filter.admits(item));
+    let models = models_of(&admin, items.iter().flat_map(Listed::services)).await?;
     let link = Link::new(paging::base_url(&headers, &uri), &uri);
     let page = paging::page(
-        views,
+        items,
         &params,
         &link,
-        |view| view.record.spec.name.clone(),
-        |view| service_json::service(&view, &models, &admin.options),
+        |item| item.name().clone(),
+        |item| match item {
+            Listed::Service(view) => service_json::service(&view, &models, &admin.options),
+            Listed::Endpoint(view) => endpoint_json::endpoint(&view, &models, &admin.options),
+        },
     )?;
     Ok(JsonReply(page))
 }
@@ -118,13 +116,18 @@ pub(crate) async fn show(
     params: Params,
 ) -> Result<JsonReply<Value>, Fault> {
     params.flag("expand")?;
-    let view = existing(&admin, &named.service()?).await?;
-    let models = models_of(&admin, std::slice::from_ref(&view)).await?;
-    Ok(JsonReply(service_json::service(
-        &view,
-        &models,
-        &admin.options,
-    )))
+    let item = match found(&admin, &named.service()?).await? {
+        Found::Service(view) => {
+            let models = models_of(&admin, [&*view]).await?;
+            service_json::service(&view, &models, &admin.options)
+        }
+        Found::Endpoint(view) => {
+            let services = view.versions.iter().map(|version| &version.service);
+            let models = models_of(&admin, services).await?;
+            endpoint_json::endpoint(&view, &models, &admin.options)
+        }
+    };
+    Ok(JsonReply(item))
 }
 
 /// `PATCH /services/{name}`, a JSON Patch.
@@ -136,7 +139,13 @@ pub(crate) async fn update(
     body: Json,
 ) -> Result<Response, Fault> {
     let name = named.service()?;
-    let view = existing(&admin, &name).await?;
+    let view = match found(&admin, &name).await? {
+        Found::Service(view) => view,
+        Found::Endpoint(view) => {
+            let place = Place::of(&admin, &headers, &uri);
+            return endpoints::update(&admin, &place, &view, &body).await;
+        }
+    };
     let Wished {
         wish: mut change,
         reference,
@@ -156,7 +165,14 @@ pub(crate) async fn reload(
     body: Json,
 ) -> Result<Response, Fault> {
     let name = named.service()?;
-    let view = existing(&admin, &name).await?;
+    let view = match found(&admin, &name).await? {
+        Found::Service(view) => view,
+        Found::Endpoint(_) => {
+            return Err(Fault::bad_request(format!(
+                "`{name}` is an endpoint, not a local service; change its version with an update"
+            )));
+        }
+    };
     if !matches!(view.record.spec.compute, ComputeType::Local { .. }) {
         return Err(Fault::bad_request(format!(
             "service `{name}` is not a local one; change it with an update"
@@ -223,9 +239,12 @@ pub(crate) async fn token(
     Path(named): Path<Named>,
 ) -> Result<Response, Fault> {
     let name = named.service()?;
-    existing(&admin, &name).await?;
+    let what = match found(&admin, &name).await? {
+        Found::Service(_) => "service",
+        Found::Endpoint(_) => "endpoint",
+    };
     Err(Fault::bad_request(format!(
-        "service `{name}` does not take tokens; its keys are under …/services/{name}/listkeys"
+        "{what} `{name}` does not take tokens; its keys are under …/services/{name}/listkeys"
     )))
 }
 
@@ -235,11 +254,20 @@ pub(crate) async fn logs(
     Path(named): Path<Named>,
     params: Params,
 ) -> Result<JsonReply<Value>, Fault> {
-    let name = named.service()?;
+    let name = one_service(&admin, &named.service()?, &params).await?;
+    log_of(&admin, &name, &params).await
+}
+
+/// The log of one service, or of one version of an endpoint.
+pub(crate) async fn log_of(
+    admin: &Admin,
+    name: &ServiceName,
+    params: &Params,
+) -> Result<JsonReply<Value>, Fault> {
     let tail = params.parsed("tail")?.unwrap_or(DEFAULT_TAIL);
     let of_init_container = params.flag("init")?;
-    let content = admin.control.logs(&name, tail).await?;
-    let content = content.ok_or_else(|| no_service(&name))?;
+    let content = admin.control.logs(name, tail).await?;
+    let content = content.ok_or_else(|| no_service(name))?;
     // Models are mounted by the node itself, so there is no init container that
     // could have said anything.
     let content = if of_init_container {
@@ -262,10 +290,29 @@ pub(crate) async fn package() -> Fault {
     Fault::not_supported("models cannot be packaged as Docker images or build contexts")
 }
 
+/// All services that stand alone and all endpoints, by name.
+async fn items(admin: &Admin) -> Result<Vec<Listed>, Fault> {
+    let services = admin.control.services().await?;
+    let services = services
+        .into_iter()
+        .filter(|view| view.record.spec.name.version().is_none())
+        .map(|view| Listed::Service(Box::new(view)));
+    let endpoints = admin.control.endpoints().await?;
+    let endpoints = endpoints
+        .into_iter()
+        .map(|view| Listed::Endpoint(Box::new(view)));
+    let mut items: Vec<_> = services.chain(endpoints).collect();
+    items.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(items)
+}
+
 /// The models that services use, each looked up once.
-async fn models_of(admin: &Admin, views: &[ServiceView]) -> Result<Models, Fault> {
+pub(crate) async fn models_of(
+    admin: &Admin,
+    views: impl IntoIterator<Item = &ServiceView>,
+) -> Result<Models, Fault> {
     let ids: BTreeSet<_> = views
-        .iter()
+        .into_iter()
         .flat_map(|view| &view.record.spec.models)
         .collect();
     let mut models = Models::new();
@@ -277,21 +324,9 @@ async fn models_of(admin: &Admin, views: &[ServiceView]) -> Result<Models, Fault
     Ok(models)
 }
 
-async fn existing(admin: &Admin, name: &ServiceName) -> Result<ServiceView, Fault> {
-    admin
-        .control
-        .service(name)
-        .await?
-        .ok_or_else(|| no_service(name))
-}
-
-pub(crate) fn no_service(name: &ServiceName) -> Fault {
-    Fault::not_found(format!("no service `{name}`"))
-}
-
 /// Fills in what only the node knows of an entry script: the size of its
 /// snapshot, and what a registered environment is.
-async fn complete(
+pub(crate) async fn complete(
     admin: &Admin,
     entry: Option<&mut Entry>,
     reference: Option<EnvironmentRef>,
@@ -325,66 +360,4 @@ async fn complete_snapshot(admin: &Admin, entry: Option<&mut Entry>) -> Result<(
         snapshot.bytes = size;
     }
     Ok(())
-}
-
-/// Which services to list.
-#[derive(Default)]
-struct Filter {
-    compute_type: Option<String>,
-    image: Option<String>,
-    image_digest: Option<String>,
-    model_name: Option<String>,
-    model: Option<ModelId>,
-    tags: BTreeMap<String, Option<String>>,
-    properties: BTreeMap<String, Option<String>>,
-}
-
-impl Filter {
-    fn read(params: &Params) -> Result<Self, Fault> {
-        let text = |name| params.text(name).map(str::to_owned);
-        Ok(Self {
-            compute_type: text("computeType"),
-            image: text("imageId").or_else(|| text("imageName")),
-            image_digest: text("imageDigest"),
-            model_name: text("modelName"),
-            model: params.parsed("modelId")?,
-            tags: params.labels("tags"),
-            properties: params.labels("properties"),
-        })
-    }
-
-    fn admits(&self, view: &ServiceView) -> bool {
-        let spec = &view.record.spec;
-        let kind = match spec.compute {
-            ComputeType::Aks => "AKS",
-            ComputeType::Local { .. } => "LOCAL",
-        };
-        let image = view.image.as_ref().map(lusk_domain::ImageKey::repository);
-        is_or_any(self.compute_type.as_deref(), |wanted| {
-            wanted.eq_ignore_ascii_case(kind)
-        }) && is_or_any(self.image.as_deref(), |wanted| {
-            image.as_deref() == Some(wanted)
-        }) && is_or_any(self.image_digest.as_deref(), |wanted| {
-            view.image_digest.as_deref() == Some(wanted)
-        }) && is_or_any(self.model_name.as_deref(), |wanted| {
-            spec.models.iter().any(|id| id.name.as_str() == wanted)
-        }) && is_or_any(self.model.as_ref(), |wanted| spec.models.contains(wanted))
-            && has_labels(&spec.tags, &self.tags)
-            && has_labels(&spec.properties, &self.properties)
-    }
-}
-
-fn is_or_any<T>(wanted: Option<T>, is: impl FnOnce(T) -> bool) -> bool {
-    wanted.is_none_or(is)
-}
-
-fn has_labels(
-    labels: &BTreeMap<String, String>,
-    wanted: &BTreeMap<String, Option<String>>,
-) -> bool {
-    wanted.iter().all(|(key, value)| {
-        labels
-            .get(key)
-            .is_some_and(|label| value.as_ref().is_none_or(|value| value == label))
-    })
 }

@@ -18,6 +18,7 @@ use fakes::{Echoes, MemoryBlobs, MemoryLogs, MemoryRecords, NoDoors};
 mod environments;
 mod fakes;
 mod images;
+pub(crate) mod views;
 
 /// What a door is told in tests.
 pub(crate) fn options() -> AdminOptions {
@@ -29,6 +30,7 @@ pub(crate) fn options() -> AdminOptions {
         blobs: Arc::new(MemoryBlobs::default()),
         books: Arc::default(),
         batches: Arc::new(()),
+        mirror_log: Arc::new(()),
     }
 }
 

@@ -15,6 +15,13 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{fault::Fault, input::Json};
 
+mod endpoint;
+
+pub(crate) use endpoint::{
+    AKS_ENDPOINT, NewVersion, VersionType, create_endpoint, is_endpoint, new_version,
+    version_settings,
+};
+
 /// Before the digest in the URL of a snapshot's asset.
 pub(crate) const BLOB_URL: &str = "lusk://blobs/";
 
@@ -153,18 +160,9 @@ pub(crate) fn create_service(body: &Json) -> Result<Wished<CreateService>, Fault
     let settings = settings(body)?;
     let compute = compute_type(&wish.compute_type, wish.port)?;
     let image = wish.environment_image_request.unwrap_or_default().wish()?;
-    if TAKEN_BY_ROUTES.contains(&wish.name.as_str()) {
-        return Err(Fault::bad_request(format!(
-            "`name`: `{}` is a route of this API and cannot name a service",
-            wish.name
-        )));
-    }
+    free_name(&wish.name)?;
     let keys = wish.keys.unwrap_or_default();
-    if keys.primary_key.is_none() && keys.secondary_key.is_some() {
-        return Err(Fault::bad_request(
-            "`keys.secondaryKey` is given without `keys.primaryKey`; give both, or the primary key alone",
-        ));
-    }
+    check_keys(&keys)?;
     let reference = image.reference;
     let wish = CreateService {
         name: wish.name,
@@ -188,10 +186,33 @@ pub(crate) fn create_service(body: &Json) -> Result<Wished<CreateService>, Fault
 pub(crate) fn settings(body: &Json) -> Result<SettingsChange, Fault> {
     let mut change: SettingsChange = body.parse()?;
     let collection: CollectionBody = body.parse()?;
-    change.storage_enabled = collection
-        .data_collection
-        .and_then(|wish| wish.storage_enabled);
+    change.storage_enabled = collection.storage_enabled();
     Ok(change)
+}
+
+impl CollectionBody {
+    fn storage_enabled(self) -> Option<bool> {
+        self.data_collection.and_then(|wish| wish.storage_enabled)
+    }
+}
+
+/// Refuses names that are routes.
+fn free_name(name: &ServiceName) -> Result<(), Fault> {
+    if TAKEN_BY_ROUTES.contains(&name.as_str()) {
+        return Err(Fault::bad_request(format!(
+            "`name`: `{name}` is a route of this API and cannot name a service"
+        )));
+    }
+    Ok(())
+}
+
+fn check_keys(keys: &KeysBody) -> Result<(), Fault> {
+    if keys.primary_key.is_none() && keys.secondary_key.is_some() {
+        return Err(Fault::bad_request(
+            "`keys.secondaryKey` is given without `keys.primaryKey`; give both, or the primary key alone",
+        ));
+    }
+    Ok(())
 }
 
 fn compute_type(word: &str, port: Option<u16>) -> Result<ComputeType, Fault> {
@@ -206,7 +227,7 @@ fn compute_type(word: &str, port: Option<u16>) -> Result<ComputeType, Fault> {
         Ok(ComputeType::Local { port })
     } else {
         Err(Fault::bad_request(format!(
-            "`computeType` is `{word:.40}`: expected AKS or LOCAL"
+            "`computeType` is `{word:.40}`: expected AKS, AKSENDPOINT or LOCAL"
         )))
     }
 }

@@ -141,7 +141,7 @@ fn a_refusal_names_the_field() {
         ),
         (
             json!({"name": "abc", "computeType": "ACI"}),
-            "expected AKS or LOCAL",
+            "expected AKS, AKSENDPOINT or LOCAL",
         ),
         (
             json!({"name": "abc", "computeType": "AKS", "numReplicas": "x"}),
