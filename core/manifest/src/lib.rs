@@ -2,7 +2,7 @@
 //! file, line, path and the nearest name that would have been right.
 //!
 //! Reads `inferenceconfig.json`, `deploymentconfig.json`, conda files and
-//! environment directories, in JSON or YAML, with command-line flags laid over
+//! environment directories, and v2's online endpoints and deployments, in JSON or YAML, with command-line flags laid over
 //! them. What the values mean is the domain's business; talking to a node is
 //! the caller's.
 //!
@@ -16,6 +16,7 @@ mod inference;
 mod json;
 mod legacy;
 mod node;
+mod online;
 mod reader;
 mod report;
 mod runtime;
@@ -33,6 +34,10 @@ pub use inference::{
     inference_change,
 };
 pub use node::{Override, Scalar};
+pub use online::{
+    ModelChoice, NewModel, OnlineDeployment, OnlineEndpoint, OnlineScript, check_mirror,
+    check_traffic, online_deployment, online_endpoint,
+};
 pub use report::{Checked, ManifestError, Notice, Place, Problem};
 pub use source::{MAX_BYTES, Source};
 
