@@ -7,6 +7,7 @@
 mod capacity;
 mod deploy;
 mod doctor;
+mod endpoint;
 mod environment;
 mod image;
 mod labels;
@@ -25,6 +26,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use capacity::CapacityArgs;
 pub(crate) use deploy::{DeployArgs, ModelsArgs};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use endpoint::{
+    EndpointCommand, EndpointUpdateArgs, MirrorLogArgs, OrNone, Part, RealtimeCommand, VersionArgs,
+    VersionCreateArgs, VersionDeleteArgs, VersionOf, VersionUpdateArgs,
+};
 pub(crate) use environment::{
     EnvironmentCommand, EnvironmentDownloadArgs, EnvironmentListArgs, EnvironmentRegisterArgs,
     EnvironmentScaffoldArgs, EnvironmentShowArgs, MetadataArgs,
@@ -43,7 +48,7 @@ pub(crate) use service::{
     ServiceCommand, ServiceListArgs, ServiceLogsArgs, ServiceRegenArgs, ServiceReloadArgs,
     ServiceRunArgs, ServiceScalingArgs, ServiceUpdateArgs,
 };
-pub(crate) use settings::SettingsArgs;
+pub(crate) use settings::{RunningArgs, SettingsArgs};
 pub(crate) use variables::parse;
 
 use crate::commands::{quickstart::QuickstartArgs, up::UpArgs};
@@ -171,6 +176,9 @@ pub(crate) enum Command {
     /// Look at, change and call services
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Several versions of a service behind one URL, with shares of its traffic
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
     /// Register and look at environments: what entry scripts need
     #[command(subcommand)]
     Environment(EnvironmentCommand),

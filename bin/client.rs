@@ -44,6 +44,9 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b':');
 
+/// Header that names a version: of a request, who is to answer; of a reply, who did.
+const VERSION: &str = "azureml-model-deployment";
+
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A connection to a node.
@@ -60,6 +63,27 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     /// The body; null when there is none.
     pub(crate) body: Value,
+}
+
+/// How to call a service.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Call<'a> {
+    /// The key, if it takes one.
+    pub(crate) key: Option<&'a str>,
+    /// The version that is to answer; without it the endpoint chooses.
+    pub(crate) version: Option<&'a str>,
+    /// Whom to trust at a door with TLS; without it, whom the machine trusts.
+    pub(crate) ca: Option<&'a Path>,
+}
+
+/// What a service answered.
+pub(crate) struct Scored {
+    /// The status, whatever it is.
+    pub(crate) status: StatusCode,
+    /// The version that answered, of an endpoint.
+    pub(crate) version: Option<String>,
+    /// The body.
+    pub(crate) body: Bytes,
 }
 
 impl Client {
@@ -295,36 +319,42 @@ impl Client {
         Ok(json_of(response.into_body()).await?["value"].take())
     }
 
-    /// Posts to a service. Gives status and body whatever they are. Of a door with TLS,
-    /// `ca` names whom to trust; without it, that is whom the machine trusts.
+    /// Posts to a service. Gives status and body whatever they are.
     ///
     /// # Errors
     /// No answer, or one that is too long.
     pub(crate) async fn score(
         &self,
         url: &str,
-        key: Option<&str>,
+        call: Call<'_>,
         body: Vec<u8>,
-        ca: Option<&Path>,
-    ) -> anyhow::Result<(StatusCode, Bytes)> {
+    ) -> anyhow::Result<Scored> {
         let mut request = Request::post(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json");
-        if let Some(key) = key {
+        if let Some(key) = call.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        if let Some(version) = call.version {
+            request = request.header(VERSION, version);
         }
         let request = request.body(full(body))?;
         let sent = match url.starts_with("https://") {
             false => self.http.request(request).await,
             true => {
-                let connector = trusting(ca, CONNECT_TIMEOUT).map_err(Trouble::new)?;
+                let connector = trusting(call.ca, CONNECT_TIMEOUT).map_err(Trouble::new)?;
                 let http = HttpClient::builder(TokioExecutor::new()).build(connector);
                 http.request(request).await
             }
         };
         let response = sent.map_err(|error| unreachable(url, &error))?;
-        let status = response.status();
-        Ok((status, bytes_of(response.into_body()).await?))
+        let version = response.headers().get(VERSION);
+        let version = version.and_then(|name| Some(name.to_str().ok()?.to_owned()));
+        Ok(Scored {
+            status: response.status(),
+            version,
+            body: bytes_of(response.into_body()).await?,
+        })
     }
 
     fn url(&self, path: &str) -> String {

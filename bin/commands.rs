@@ -1,8 +1,10 @@
 //! What the commands do: one file each, and what they share.
 
 pub(crate) mod capacity;
+pub(crate) mod change;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
+pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod model;
@@ -10,6 +12,7 @@ pub(crate) mod operation;
 pub(crate) mod quickstart;
 pub(crate) mod script;
 pub(crate) mod service;
+pub(crate) mod subject;
 pub(crate) mod up;
 pub(crate) mod upload;
 
@@ -129,6 +132,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Environment(command) => environment::run(&global, command).await,
         Command::Image(command) => image::run(&Session::new(&global)?, command).await,
         Command::Service(command) => service::run(&Session::new(&global)?, command).await,
+        Command::Endpoint(command) => endpoint::run(&Session::new(&global)?, command).await,
         Command::Capacity(args) => capacity::run(&args, &global).await,
         Command::Doctor(args) => doctor::run(&args, &global).await,
         Command::CompileComponent { component, code } => {

@@ -17,9 +17,10 @@ use super::{
   lusk model deploy -n digits -m ./model.onnx --es score.py --nr 2 --overwrite
   lusk model deploy -n plain -m digits:1            one ONNX model, no code
   lusk model deploy -n away --remote http://10.0.0.7:5001  a server that runs elsewhere
+  lusk model deploy -n shop -m digits:1 --cp aksendpoint --vn blue  an endpoint's first version
   lusk model deploy -n debug -m digits:1 --ic inferenceconfig.json --cp local --port 8890")]
 pub(crate) struct DeployArgs {
-    /// Name of the service
+    /// Name of the service, or of the endpoint
     #[arg(short, long)]
     pub(crate) name: String,
     /// Models.
@@ -35,10 +36,10 @@ pub(crate) struct DeployArgs {
     /// Name of the compute target
     #[arg(long, visible_alias = "ct", value_name = "NAME")]
     pub(crate) compute_target: Option<String>,
-    /// Compute type: aks, aci or local
+    /// Compute type: aks, aksendpoint, aci or local
     #[arg(long, visible_alias = "cp", value_name = "TYPE")]
     pub(crate) compute_type: Option<String>,
-    /// Replace a service of this name
+    /// Replace a service of this name, or a version of the endpoint
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Do not wait until the service is healthy
@@ -89,4 +90,11 @@ pub(crate) struct ModelsArgs {
     /// A file that `model register -t` wrote (repeatable)
     #[arg(short = 'f', long = "model-metadata-file", value_name = "FILE")]
     pub(crate) metadata_files: Vec<PathBuf>,
+}
+
+impl ModelsArgs {
+    /// Whether no model is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.models.is_empty() && self.metadata_files.is_empty()
+    }
 }

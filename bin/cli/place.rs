@@ -25,20 +25,17 @@ pub(crate) struct PlaceArgs {
         allow_hyphen_values = true
     )]
     pub(crate) port: Option<String>,
-    /// Name of an endpoint's version; endpoints come in a later release
-    #[arg(
-        long,
-        visible_alias = "vn",
-        value_name = "NAME",
-        hide_short_help = true
-    )]
+    /// Name of an endpoint's first version, for --compute-type aksendpoint [default: the
+    /// endpoint's name]; example: --vn blue
+    #[arg(long, visible_alias = "vn", value_name = "NAME")]
     pub(crate) version_name: Option<String>,
-    /// Share of an endpoint's version; endpoints come in a later release
+    /// Share of an endpoint's traffic that is this version's own, 0 to 100 with two
+    /// decimals [default: 0]; the first version is the default and gets the rest besides
     #[arg(
         long,
         visible_alias = "tp",
         value_name = "PERCENT",
-        hide_short_help = true
+        allow_hyphen_values = true
     )]
     pub(crate) traffic_percentile: Option<String>,
     /// Accepted for ACI, without effect

@@ -20,24 +20,53 @@ macro_rules! boolish {
 }
 
 boolish! {
-    /// The switches of a service.
+    /// The switches of how it runs.
     SwitchArgs {
         /// Scale by load
         autoscale_enabled, "as";
-        /// Key auth
-        auth_enabled, "ae";
-        /// Telemetry
-        enable_app_insights, "ai";
         /// Model data collection
         collect_model_data, "md";
     }
 }
 
-/// How a service runs. Numbers are read with the config file, so that all
-/// complaints come together.
+boolish! {
+    /// The switches of a door.
+    DoorSwitchArgs {
+        /// Key auth
+        auth_enabled, "ae";
+        /// Telemetry
+        enable_app_insights, "ai";
+    }
+}
+
+/// How a service runs, and who may call it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingsArgs {
+    /// How it runs.
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
+    /// Who may call it.
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+}
+
+/// Who may call a service, or all versions of an endpoint.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DoorArgs {
+    /// Switches.
+    #[command(flatten)]
+    pub(crate) switches: DoorSwitchArgs,
+    /// Token auth
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) token_auth_enabled: Option<bool>,
+}
+
+/// How a service, or a version of an endpoint, runs. Numbers are read with the config
+/// file, so that all complaints come together.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct RunningArgs {
     /// Cores reserved for a replica
     #[arg(
         long,
@@ -185,9 +214,6 @@ pub(crate) struct SettingsArgs {
     /// Switches.
     #[command(flatten)]
     pub(crate) switches: SwitchArgs,
-    /// Token auth
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
-    pub(crate) token_auth_enabled: Option<bool>,
 }
 
 impl SettingsArgs {
@@ -200,15 +226,14 @@ impl SettingsArgs {
 
     /// What these flags put in place of keys.
     pub(crate) fn put(&self, found: &mut Overrides) {
-        self.put_resources(found);
-        self.put_scaling(found);
-        self.put_probe(found);
+        self.running.put(found);
+        self.door.put(found);
+    }
+}
+
+impl DoorArgs {
+    fn put(&self, found: &mut Overrides) {
         let on = &self.switches;
-        found.flag(
-            "autoScaler.autoscaleEnabled",
-            "--autoscale-enabled",
-            on.autoscale_enabled,
-        );
         found.flag("authEnabled", "--auth-enabled", on.auth_enabled);
         found.flag(
             "tokenAuthEnabled",
@@ -219,6 +244,21 @@ impl SettingsArgs {
             "appInsightsEnabled",
             "--enable-app-insights",
             on.enable_app_insights,
+        );
+    }
+}
+
+impl RunningArgs {
+    /// What these flags put in place of keys.
+    pub(crate) fn put(&self, found: &mut Overrides) {
+        self.put_resources(found);
+        self.put_scaling(found);
+        self.put_probe(found);
+        let on = &self.switches;
+        found.flag(
+            "autoScaler.autoscaleEnabled",
+            "--autoscale-enabled",
+            on.autoscale_enabled,
         );
         found.flag(
             "dataCollection.storageEnabled",

@@ -9,7 +9,7 @@ use lusk_manifest::{Checked, Deployment, InferenceConfig, ManifestError, deploym
 use serde_json::{Map, Value, json};
 
 use super::{
-    Session,
+    Session, endpoint,
     model::register,
     operation, script,
     service::{self, columns},
@@ -36,7 +36,15 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
         None => json!({}),
     };
     image["modelIds"] = json!(models(session, &args.models).await?);
-    let body = body(args, &name, &deployment, script.as_ref(), image);
+    let described = script.as_ref().and_then(|it| it.description.as_deref());
+    let description = args.description.as_deref().or(described);
+    let (noun, body) = match deployment.version {
+        Some(_) => (
+            "endpoint",
+            endpoint::body::endpoint(args, &deployment, description, image),
+        ),
+        None => ("service", body(args, &deployment, description, image)),
+    };
     let accepted = session
         .client()
         .send(Method::POST, "/services", Some(&body))
@@ -44,10 +52,10 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
         .body;
     if args.no_wait {
         session.progress.say(&format!(
-            "deployment of service `{name}` goes on; see `lusk service show -n {name}`"
+            "deployment of {noun} `{name}` goes on; see `lusk service show -n {name}`"
         ));
     } else {
-        let what = format!("deployment of service `{name}`");
+        let what = format!("deployment of {noun} `{name}`");
         operation::follow(session, &accepted, &what).await?;
     }
     let service = session
@@ -179,28 +187,38 @@ fn id_from_file(path: &Path) -> anyhow::Result<ModelId> {
 
 fn body(
     args: &DeployArgs,
-    name: &ServiceName,
     deployment: &Deployment,
-    script: Option<&InferenceConfig>,
+    description: Option<&str>,
     image: Value,
 ) -> Value {
     let (kind, port) = match deployment.compute {
         ComputeType::Aks => ("AKS", None),
         ComputeType::Local { port } => ("LOCAL", port),
     };
-    let description = args
-        .description
-        .clone()
-        .or_else(|| script.and_then(|config| config.description.clone()));
     let remote = match args.remote.as_slice() {
         [] => deployment.remote.as_deref(),
         given => Some(given),
     };
     let mut body = settings(&deployment.settings);
+    body.extend(common(args, deployment, description));
     let rest = [
-        ("name", json!(name)),
         ("computeType", json!(kind)),
         ("port", json!(port)),
+        ("remoteReplicas", json!(remote)),
+        ("environmentImageRequest", image),
+    ];
+    body.extend(rest.map(|(key, value)| (key.to_owned(), value)));
+    Value::Object(body)
+}
+
+/// What a service and an endpoint have alike.
+pub(super) fn common(
+    args: &DeployArgs,
+    deployment: &Deployment,
+    description: Option<&str>,
+) -> Map<String, Value> {
+    let fields = [
+        ("name", json!(args.name)),
         ("computeName", json!(deployment.compute_name)),
         ("description", json!(description)),
         ("kvTags", json!(crate::cli::Label::map(&args.tags))),
@@ -215,12 +233,10 @@ fn body(
                 "secondaryKey": deployment.secondary_key,
             }),
         ),
-        ("remoteReplicas", json!(remote)),
-        ("environmentImageRequest", image),
         ("overwrite", json!(args.overwrite)),
     ];
-    body.extend(rest.map(|(key, value)| (key.to_owned(), value)));
-    Value::Object(body)
+    let fields = fields.map(|(key, value)| (key.to_owned(), value));
+    fields.into_iter().collect()
 }
 
 /// Settings as the wire spells them: only what was asked for.

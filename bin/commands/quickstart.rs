@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::up::{StopSignals, UpArgs};
 use crate::{
     cli::{Cli, GlobalArgs},
-    client::Client,
+    client::{Call, Client},
     render,
     wire::Node,
 };
@@ -201,11 +201,17 @@ async fn score(node: &Node, client: &Client, example: &Path) -> anyhow::Result<(
         .context("the service has no key")?;
     let uri = format!("{}/api/v1/service/{NAME}/score", node.scoring_url());
     let ca = std::env::var_os("LUSK_CA").map(PathBuf::from);
-    let (status, answer) = client.score(&uri, Some(key), body, ca.as_deref()).await?;
-    let answer = String::from_utf8_lossy(&answer);
+    let call = Call {
+        key: Some(key),
+        ca: ca.as_deref(),
+        version: None,
+    };
+    let scored = client.score(&uri, call, body).await?;
+    let answer = String::from_utf8_lossy(&scored.body);
     anyhow::ensure!(
-        status.is_success(),
-        "scoring the digit at {uri} gave {status}: {answer}"
+        scored.status.is_success(),
+        "scoring the digit at {uri} gave {}: {answer}",
+        scored.status
     );
     println(&answer);
     println(&format!(

@@ -5,7 +5,10 @@ pub(crate) mod reload;
 mod scaling;
 pub(crate) mod update;
 
-use std::io::{IsTerminal as _, Read as _};
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal as _, Read as _},
+};
 
 use anyhow::Context as _;
 use http::{Method, StatusCode};
@@ -15,15 +18,17 @@ use serde_json::{Map, Value, json};
 use super::{
     Session,
     deploy::checked_name,
+    endpoint,
     model::{labels, plain, seconds},
     operation,
+    subject::Subject,
 };
 use crate::{
     cli::{
         Format, Label, ServiceCommand, ServiceListArgs, ServiceLogsArgs, ServiceRegenArgs,
         ServiceRunArgs,
     },
-    client::{part, query},
+    client::{Call, part, query},
     render::{self, Column, Trouble},
 };
 
@@ -36,13 +41,17 @@ pub(crate) async fn run(session: &Session, command: ServiceCommand) -> anyhow::R
         ServiceCommand::List(args) => list(session, &args).await,
         ServiceCommand::Show { name } => show(session, &name).await,
         ServiceCommand::Update(args) => update::run(session, &args).await,
-        ServiceCommand::Delete { name, no_wait } => delete(session, &name, no_wait).await,
-        ServiceCommand::GetKeys { name } => keys(session, &name).await,
-        ServiceCommand::RegenKey(args) => regenerate(session, &args).await,
-        ServiceCommand::GetLogs(args) => logs(session, &args).await,
+        ServiceCommand::Delete { name, no_wait } => {
+            delete(session, &Subject::service(&name)?, no_wait).await
+        }
+        ServiceCommand::GetKeys { name } => keys(session, &Subject::service(&name)?).await,
+        ServiceCommand::RegenKey(args) => {
+            regenerate(session, &Subject::service(&args.name)?, &args).await
+        }
+        ServiceCommand::GetLogs(args) => logs(session, &Subject::service(&args.name)?, &args).await,
         ServiceCommand::ScalingLog(args) => scaling::run(session, &args).await,
         ServiceCommand::Batches { name } => batches::run(session, &name).await,
-        ServiceCommand::Run(args) => score(session, &args).await,
+        ServiceCommand::Run(args) => score(session, &Subject::service(&args.name)?, &args).await,
         ServiceCommand::Reload(args) => reload::run(session, &args).await,
     }
 }
@@ -87,8 +96,11 @@ const SERIALIZED: [&str; 32] = [
 const VERSION_TYPE: &str = "versionType";
 const PORT: &str = "port";
 
-/// The service as the original's `serialize()` gives it.
+/// The service as the original's `serialize()` gives it, or the endpoint.
 pub(crate) fn serialized(service: &Value) -> Value {
+    if endpoint::is_one(service) {
+        return endpoint::serialized(service);
+    }
     let is_local = service["computeType"] == "LOCAL";
     let keys = SERIALIZED.into_iter().chain([VERSION_TYPE]);
     let keys = keys.chain(is_local.then_some(PORT));
@@ -129,14 +141,25 @@ pub(crate) fn columns() -> [Column; 16] {
     ]
 }
 
-fn replicas(service: &Value) -> String {
-    let status = &service["deploymentStatus"];
-    match (
-        status["availableReplicas"].as_u64(),
-        status["desiredReplicas"].as_u64(),
-    ) {
+/// Those of an endpoint are those of its versions.
+pub(super) fn replicas(service: &Value) -> String {
+    let sum = |key: &str| -> Option<u64> {
+        let counts = parts(service).into_iter();
+        counts
+            .map(|part| part["deploymentStatus"][key].as_u64())
+            .sum()
+    };
+    match (sum("availableReplicas"), sum("desiredReplicas")) {
         (Some(ready), Some(wanted)) => format!("{ready} of {wanted}"),
         _ => String::new(),
+    }
+}
+
+/// The service, or the versions of the endpoint.
+fn parts(service: &Value) -> Vec<&Value> {
+    match service["versions"].as_object() {
+        Some(versions) => versions.values().collect(),
+        None => vec![service],
     }
 }
 
@@ -146,17 +169,18 @@ fn remote(service: &Value) -> String {
     urls.join(", ")
 }
 
-fn models(service: &Value) -> String {
-    let models = service["modelDetails"].as_array();
-    let ids: Vec<_> = models
-        .into_iter()
-        .flatten()
-        .map(|model| plain(&model["id"]))
-        .collect();
+pub(super) fn models(service: &Value) -> String {
+    let parts = parts(service);
+    let models = parts
+        .iter()
+        .filter_map(|part| part["modelDetails"].as_array());
+    let mut ids: Vec<_> = models.flatten().map(|model| plain(&model["id"])).collect();
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
     ids.join(", ")
 }
 
-fn auth(service: &Value) -> String {
+pub(super) fn auth(service: &Value) -> String {
     let is = |key: &str| service[key] == true;
     match (is("authEnabled"), is("aadAuthEnabled")) {
         (_, true) => "token",
@@ -166,8 +190,11 @@ fn auth(service: &Value) -> String {
     .to_owned()
 }
 
-/// Prints one service: everything for people, the known keys for programs.
+/// Prints one service or endpoint: everything for people, the known keys for programs.
 pub(super) fn print(session: &Session, service: &Value) -> anyhow::Result<()> {
+    if endpoint::is_one(service) {
+        return endpoint::print(session, service);
+    }
     match session.format {
         Format::Table | Format::Tsv => render::data(session.format, service, &columns()),
         _ => render::data(session.format, &serialized(service), &columns()),
@@ -181,11 +208,21 @@ pub(super) async fn get(session: &Session, name: &str) -> anyhow::Result<Value> 
 }
 
 /// The path of a service, or of something below it.
-pub(super) fn path(name: &str, below: &str) -> String {
+pub(crate) fn path(name: &str, below: &str) -> String {
     format!("/services/{}{below}", part(name))
 }
 
 async fn list(session: &Session, args: &ServiceListArgs) -> anyhow::Result<()> {
+    let services = found(session, args).await?;
+    if services.is_empty() {
+        session.progress.say("no services");
+    }
+    let services = services.iter().map(serialized).collect();
+    render::data(session.format, &Value::Array(services), &LIST)
+}
+
+/// The services and endpoints that the flags describe.
+pub(super) async fn found(session: &Session, args: &ServiceListArgs) -> anyhow::Result<Vec<Value>> {
     let query = query(&[
         ("expand", Some("true".to_owned())),
         ("computeType", args.compute_type.clone()),
@@ -195,42 +232,32 @@ async fn list(session: &Session, args: &ServiceListArgs) -> anyhow::Result<()> {
         ("properties", Label::filter(&args.properties)),
         ("imageDigest", args.image_digest.clone()),
     ]);
-    let services = session.client().list(&format!("/services{query}")).await?;
-    if services.is_empty() {
-        session.progress.say("no services");
-    }
-    let services = services.iter().map(serialized).collect();
-    render::data(session.format, &Value::Array(services), &LIST)
+    session.client().list(&format!("/services{query}")).await
 }
 
 async fn show(session: &Session, name: &str) -> anyhow::Result<()> {
     print(session, &get(session, name).await?)
 }
 
-async fn delete(session: &Session, name: &str, no_wait: bool) -> anyhow::Result<()> {
-    let name = checked_name(name)?;
+/// Deletes it.
+pub(super) async fn delete(
+    session: &Session,
+    subject: &Subject,
+    no_wait: bool,
+) -> anyhow::Result<()> {
     let sent = session
         .client()
-        .send(Method::DELETE, &path(name.as_str(), ""), None)
+        .send(Method::DELETE, &subject.path(""), None)
         .await?;
     if sent.status == StatusCode::NO_CONTENT {
-        session
-            .progress
-            .say(&format!("service `{name}` did not exist"));
+        session.progress.say(&format!("{subject} did not exist"));
     } else if no_wait {
         session
             .progress
-            .say(&format!("deletion of service `{name}` goes on"));
+            .say(&format!("deletion of {subject} goes on"));
     } else {
-        operation::follow(
-            session,
-            &sent.body,
-            &format!("deletion of service `{name}`"),
-        )
-        .await?;
-        session
-            .progress
-            .say(&format!("service `{name}` is deleted"));
+        operation::follow(session, &sent.body, &format!("deletion of {subject}")).await?;
+        session.progress.say(&format!("{subject} is deleted"));
     }
     Ok(())
 }
@@ -240,19 +267,24 @@ const KEYS: [Column; 2] = [
     Column::new("Secondary key", |keys| plain(&keys["secondaryKey"])),
 ];
 
-async fn keys(session: &Session, name: &str) -> anyhow::Result<()> {
-    let name = checked_name(name)?;
-    let keys = list_keys(session, name.as_str()).await?;
+/// Prints its keys.
+pub(super) async fn keys(session: &Session, subject: &Subject) -> anyhow::Result<()> {
+    let keys = list_keys(session, subject).await?;
     render::data(session.format, &keys, &KEYS)
 }
 
-async fn list_keys(session: &Session, name: &str) -> anyhow::Result<Value> {
-    let path = path(name, "/listkeys");
+/// The keys are those of the whole endpoint.
+async fn list_keys(session: &Session, subject: &Subject) -> anyhow::Result<Value> {
+    let path = path(subject.name().as_str(), "/listkeys");
     Ok(session.client().send(Method::POST, &path, None).await?.body)
 }
 
-async fn regenerate(session: &Session, args: &ServiceRegenArgs) -> anyhow::Result<()> {
-    let name = checked_name(&args.name)?;
+/// Replaces a key and prints both.
+pub(super) async fn regenerate(
+    session: &Session,
+    subject: &Subject,
+    args: &ServiceRegenArgs,
+) -> anyhow::Result<()> {
     let kind: KeyKind = args
         .key
         .parse()
@@ -260,74 +292,99 @@ async fn regenerate(session: &Session, args: &ServiceRegenArgs) -> anyhow::Resul
     let body = json!({ "keyType": kind, "keyValue": args.set_key });
     let sent = session
         .client()
-        .send(
-            Method::POST,
-            &path(name.as_str(), "/regenerateKeys"),
-            Some(&body),
-        )
+        .send(Method::POST, &subject.path("/regenerateKeys"), Some(&body))
         .await?;
-    let what = format!("change of a key of service `{name}`");
-    operation::follow(session, &sent.body, &what).await?;
-    let keys = list_keys(session, name.as_str()).await?;
-    render::data(session.format, &keys, &KEYS)
+    operation::follow(
+        session,
+        &sent.body,
+        &format!("change of a key of {subject}"),
+    )
+    .await?;
+    keys(session, subject).await
 }
 
-async fn logs(session: &Session, args: &ServiceLogsArgs) -> anyhow::Result<()> {
-    let name = checked_name(&args.name)?;
+/// Prints what the entry script wrote.
+pub(super) async fn logs(
+    session: &Session,
+    subject: &Subject,
+    args: &ServiceLogsArgs,
+) -> anyhow::Result<()> {
     let query = query(&[
         ("tail", Some(args.num_lines.to_string())),
         ("init", Some(args.init.to_string())),
     ]);
-    let path = path(name.as_str(), &format!("/logs{query}"));
+    let path = subject.path(&format!("/logs{query}"));
     let logs = session.client().get(&path).await?;
     render::text(session.format, logs["content"].as_str().unwrap_or_default())
 }
 
-async fn score(session: &Session, args: &ServiceRunArgs) -> anyhow::Result<()> {
+/// Sends a request and prints the reply.
+pub(super) async fn score(
+    session: &Session,
+    subject: &Subject,
+    args: &ServiceRunArgs,
+) -> anyhow::Result<()> {
     let body = input(session, args.input_data.as_deref())?;
-    let service = get(session, &args.name).await?;
+    let service = get(session, subject.name().as_str()).await?;
     let url = service["scoringUri"].as_str().ok_or_else(|| {
-        Trouble::new(format!("service `{}` has no address now", args.name))
-            .with_help(format!("see `lusk service show -n {}`", args.name))
+        Trouble::new(format!("{subject} has no address now"))
+            .with_help(format!("see `{}`", subject.command("show")))
     })?;
     let keys = if service["authEnabled"] == true {
-        list_keys(session, &args.name).await?
+        list_keys(session, subject).await?
     } else {
         Value::Null
     };
-    let client = session.client();
-    let (status, reply) = client
-        .score(url, keys["primaryKey"].as_str(), body, args.ca.as_deref())
-        .await?;
-    if status.is_success() {
-        return print_reply(&reply);
+    let call = Call {
+        key: keys["primaryKey"].as_str(),
+        version: subject.version().map(|version| version.as_str()),
+        ca: args.ca.as_deref(),
+    };
+    let scored = session.client().score(url, call, body).await?;
+    if scored.status.is_success() {
+        if let Some(version) = &scored.version {
+            session
+                .progress
+                .say(&format!("version `{version}` answered"));
+        }
+        return print_reply(&scored.body);
     }
-    if let Some(trouble) = not_healthy(&args.name, &service) {
+    if let Some(trouble) = not_healthy(subject, &service) {
         return Err(trouble.into());
     }
-    let said = String::from_utf8_lossy(&reply);
+    let said = String::from_utf8_lossy(&scored.body);
     let said: Vec<_> = (!said.trim().is_empty())
         .then(|| said.into_owned())
         .into_iter()
         .collect();
+    let by = match &scored.version {
+        Some(version) if subject.version().is_none() => format!(" (version `{version}`)"),
+        _ => String::new(),
+    };
     Err(
-        Trouble::new(format!("service `{}` answered {status}", args.name))
+        Trouble::new(format!("{subject} answered {}{by}", scored.status))
             .with_causes(said)
-            .with_help(format!("see `lusk service get-logs -n {}`", args.name))
+            .with_help(format!("see `{}`", subject.command("get-logs")))
             .into(),
     )
 }
 
 /// Why a service that did not answer well cannot; none if it should have.
-fn not_healthy(name: &str, service: &Value) -> Option<Trouble> {
+fn not_healthy(subject: &Subject, service: &Value) -> Option<Trouble> {
+    let of_version = subject
+        .version()
+        .map(|name| &service["versions"][name.as_str()]);
+    let service = of_version.unwrap_or(service);
     let state = service["state"].as_str().filter(|it| *it != "Healthy")?;
     let error = service["error"]["message"].as_str();
     let error = error.or(service["deploymentStatus"]["error"]["message"].as_str());
     Some(
-        Trouble::new(format!("service `{name}` is {state}"))
+        Trouble::new(format!("{subject} is {state}"))
             .with_causes(error.map(str::to_owned).into_iter().collect())
             .with_help(format!(
-                "see `lusk service show -n {name}` and `lusk service get-logs -n {name}`"
+                "see `{}` and `{}`",
+                subject.command("show"),
+                subject.command("get-logs")
             )),
     )
 }
@@ -379,10 +436,11 @@ mod tests {
     #[test]
     fn a_service_that_is_not_healthy_says_why() {
         let failed = json!({"state": "Failed", "error": {"message": "init() raised"}});
-        let trouble = not_healthy("digits", &failed).unwrap();
+        let digits = Subject::service("digits").unwrap();
+        let trouble = not_healthy(&digits, &failed).unwrap();
         assert_eq!(trouble.to_string(), "service `digits` is Failed");
         assert!(format!("{trouble:?}").contains("init() raised"));
-        assert_eq!(not_healthy("digits", &json!({"state": "Healthy"})), None);
+        assert_eq!(not_healthy(&digits, &json!({"state": "Healthy"})), None);
     }
 
     #[test]

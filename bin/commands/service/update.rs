@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::path;
 use crate::{
-    cli::{Label, ServiceUpdateArgs},
+    cli::ServiceUpdateArgs,
     commands::{
         Session,
-        deploy::{both, checked_name, models, settings},
-        operation, script,
+        change::{Labels, Patch},
+        deploy::{both, checked_name},
+        endpoint, operation, script,
     },
     render::{self, Trouble},
 };
@@ -22,27 +23,43 @@ use crate::{
 pub(crate) async fn run(session: &Session, args: &ServiceUpdateArgs) -> anyhow::Result<()> {
     let name = checked_name(&args.name)?;
     let service = if args.script.is_given() {
-        super::get(session, name.as_str()).await?
+        of_service(super::get(session, name.as_str()).await?)?
     } else {
         Value::Null
     };
-    let (script, change) = read(session, args, &service)?;
-    let mut patch = change;
-    labels(args, &mut patch);
-    if patch.is_empty() && script.is_none() && !names_models(args) {
+    let mut patch = Patch::of_all();
+    let script = read(session, args, &service, &mut patch)?;
+    patch.labels(&Labels {
+        description: args.description.as_deref(),
+        tags: &args.tags,
+        add_tags: &args.add_tags,
+        remove_tags: &args.remove_tags,
+        add_properties: &args.add_properties,
+    });
+    if patch.is_empty() && script.is_none() && args.models.is_empty() {
         return Err(
             Trouble::misuse("nothing to change: give at least one flag besides --name").into(),
         );
     }
-    image(session, args, script.as_ref(), &mut patch).await?;
+    patch
+        .image(session, &args.script, script.as_ref(), &args.models)
+        .await?;
     let sent = session
         .client()
         .send(
             Method::PATCH,
             &path(name.as_str(), ""),
-            Some(&Value::Array(patch)),
+            Some(&patch.into_value()),
         )
-        .await?;
+        .await;
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(refused) => {
+            // The node speaks of fields; where there are versions, these are meant.
+            of_service(super::get(session, name.as_str()).await?)?;
+            return Err(refused);
+        }
+    };
     if args.no_wait {
         session
             .progress
@@ -53,16 +70,28 @@ pub(crate) async fn run(session: &Session, args: &ServiceUpdateArgs) -> anyhow::
     super::print(session, &super::get(session, name.as_str()).await?)
 }
 
-fn names_models(args: &ServiceUpdateArgs) -> bool {
-    !args.models.models.is_empty() || !args.models.metadata_files.is_empty()
+/// The object, unless it is an endpoint's.
+fn of_service(object: Value) -> Result<Value, Trouble> {
+    if !endpoint::is_one(&object) {
+        return Ok(object);
+    }
+    let name = object["name"].as_str().unwrap_or_default();
+    Err(Trouble::misuse(format!(
+        "`{name}` is an endpoint: what runs is its versions, which are changed one by one"
+    ))
+    .with_help(format!(
+        "`lusk endpoint realtime update-version -n {name} --vn VERSION`; what they have in \
+         common: `lusk endpoint realtime update -n {name}`"
+    )))
 }
 
-/// The script, and the settings as operations of a patch.
+/// The script; the settings go into the patch.
 fn read(
     session: &Session,
     args: &ServiceUpdateArgs,
     service: &Value,
-) -> anyhow::Result<(Option<InferenceChange>, Vec<Value>)> {
+    patch: &mut Patch,
+) -> anyhow::Result<Option<InferenceChange>> {
     let script = script::read_change(&args.script, &session.directory, service);
     let change = script::source(args.deploy_config_file.as_deref(), &session.directory)
         .and_then(|source| deployment_update(source.as_ref(), &args.settings.overrides()));
@@ -79,110 +108,13 @@ fn read(
             );
         }
     }
-    let mut patch = Vec::new();
-    for (key, value) in settings(&change.value.settings) {
-        replace(&mut patch, &format!("/{key}"), &value);
-    }
+    patch.settings(&change.value.settings);
     let urls = match args.remote.as_slice() {
         [] => change.value.remote.as_deref(),
         urls => Some(urls),
     };
     if let Some(urls) = urls {
-        patch.push(json!({ "op": "replace", "path": "/remoteReplicas", "value": urls }));
+        patch.replace("/remoteReplicas", json!(urls));
     }
-    Ok((script.map(|script| script.value), patch))
-}
-
-/// One operation for each field, so that what is not named stays.
-fn replace(patch: &mut Vec<Value>, path: &str, value: &Value) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                replace(patch, &format!("{path}/{key}"), value);
-            }
-        }
-        // The file has its own place for it, the wire only this one.
-        leaf => {
-            let path = if path == "/gpuCores" {
-                "/containerResourceRequirements/gpu"
-            } else {
-                path
-            };
-            patch.push(json!({ "op": "replace", "path": path, "value": leaf }));
-        }
-    }
-}
-
-fn labels(args: &ServiceUpdateArgs, patch: &mut Vec<Value>) {
-    if let Some(text) = &args.description {
-        patch.push(json!({ "op": "replace", "path": "/description", "value": text }));
-    }
-    if !args.tags.is_empty() {
-        let tags = Label::map(&args.tags);
-        patch.push(json!({ "op": "replace", "path": "/kvTags", "value": tags }));
-    }
-    for key in &args.remove_tags {
-        patch.push(json!({ "op": "remove", "path": format!("/kvTags/{}", escaped(key)) }));
-    }
-    for (list, place) in [
-        (&args.add_tags, "kvTags"),
-        (&args.add_properties, "properties"),
-    ] {
-        for (key, value) in Label::map(list) {
-            let path = format!("/{place}/{}", escaped(&key));
-            patch.push(json!({ "op": "add", "path": path, "value": value }));
-        }
-    }
-}
-
-/// A key as one part of a JSON Pointer.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-async fn image(
-    session: &Session,
-    args: &ServiceUpdateArgs,
-    script: Option<&InferenceChange>,
-    patch: &mut Vec<Value>,
-) -> anyhow::Result<()> {
-    let ids = if names_models(args) {
-        Some(models(session, &args.models).await?)
-    } else {
-        None
-    };
-    if let Some(config) = script {
-        let mut image = script::send(session, &args.script, config).await?;
-        if let Some(ids) = ids {
-            image["modelIds"] = json!(ids);
-        }
-        patch.push(json!({ "op": "replace", "path": "/environmentImageRequest", "value": image }));
-    } else if let Some(ids) = ids {
-        patch.push(json!({ "op": "replace", "path": "/modelIds", "value": ids }));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nested_settings_are_patched_field_by_field() {
-        let mut patch = Vec::new();
-        replace(&mut patch, "/autoScaler", &json!({"minReplicas": 2}));
-        replace(&mut patch, "/gpuCores", &json!(1));
-        assert_eq!(
-            Value::Array(patch),
-            json!([
-                {"op": "replace", "path": "/autoScaler/minReplicas", "value": 2},
-                {"op": "replace", "path": "/containerResourceRequirements/gpu", "value": 1},
-            ])
-        );
-    }
-
-    #[test]
-    fn keys_with_slashes_are_escaped() {
-        assert_eq!(escaped("a/b~c"), "a~1b~0c");
-    }
+    Ok(script.map(|script| script.value))
 }
