@@ -21,7 +21,7 @@ use lusk_images::{ImagesOptions, LocalImages, RegistryAddress};
 use lusk_outputs::{OutputKeeper, OutputOptions, OutputStore};
 use lusk_replica::{CompileIn, LocalHost, LocalHostOptions};
 use lusk_router::Router;
-use lusk_store::{DataFolder, LogFolder, NodeInfo, Store};
+use lusk_store::{DataFolder, LogFolder, MirrorFolder, NodeInfo, Store};
 use lusk_tract::TractBackend;
 use tokio::{net::TcpListener, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
@@ -93,9 +93,10 @@ impl Node {
         let store = open_store(folder.path()).await?;
         let outputs = output_keeper(&folder, options.outputs.as_deref())?;
         let local = replica_host(&folder, outputs.clone())?;
+        let mirror_log = mirror_log(&folder)?;
         let router = Arc::new(Router::new());
         let stopping = CancellationToken::new();
-        let scoring_options = scoring_options(&options);
+        let scoring_options = scoring_options(&options, mirror_log.clone());
         let control = Control::start(Parts {
             records: Arc::new(store.clone()),
             blobs: Arc::new(store.blobs()),
@@ -104,7 +105,7 @@ impl Node {
                 local: local.clone(),
                 remote: RemoteHost::default(),
             }),
-            logs: Arc::new(LogFolder::new(&folder.logs())),
+            logs: Arc::new(LogFolder::new(&folder.logs()).beside(mirror_log.clone())),
             clock: Arc::new(SystemClock),
             router: router.clone(),
             doors: Arc::new(Doors::new(scoring_options.clone())),
@@ -124,6 +125,7 @@ impl Node {
             blobs: Arc::new(store.blobs()),
             books: Arc::clone(&scoring_options.books),
             batches: local.clone(),
+            mirror_log,
         };
         let doors = vec![
             tokio::spawn(callers.serve(router.clone(), scoring_options, stopping.clone())),
@@ -309,6 +311,11 @@ fn output_keeper(folder: &DataFolder, url: Option<&str>) -> anyhow::Result<Arc<O
     Ok(Arc::new(keeper))
 }
 
+fn mirror_log(folder: &DataFolder) -> anyhow::Result<Arc<MirrorFolder>> {
+    let log = MirrorFolder::start(&folder.mirror()).context("starting to keep mirrored answers")?;
+    Ok(Arc::new(log))
+}
+
 fn open_images(folder: &DataFolder, options: &NodeOptions) -> anyhow::Result<LocalImages> {
     Ok(LocalImages::open(ImagesOptions {
         folder: folder.images(),
@@ -318,7 +325,7 @@ fn open_images(folder: &DataFolder, options: &NodeOptions) -> anyhow::Result<Loc
     })?)
 }
 
-fn scoring_options(options: &NodeOptions) -> ScoringOptions {
+fn scoring_options(options: &NodeOptions, mirror_log: Arc<MirrorFolder>) -> ScoringOptions {
     let quarter = usize::try_from(capacity().bytes / 4).unwrap_or(usize::MAX);
     ScoringOptions {
         listener: ListenerOptions {
@@ -328,6 +335,7 @@ fn scoring_options(options: &NodeOptions) -> ScoringOptions {
         max_body_bytes: options.max_body_bytes,
         // A body that is allowed must fit at least while it is alone.
         max_buffered_bytes: quarter.max(options.max_body_bytes),
+        mirror_log: Some(mirror_log),
         ..ScoringOptions::default()
     }
 }
