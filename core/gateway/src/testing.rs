@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Books, ScoringOptions, serve_scoring};
 
+pub(crate) mod shop;
+
 /// The key of every service in these tests.
 pub(crate) const KEY: &str = "the-first-key";
 

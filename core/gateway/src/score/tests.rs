@@ -16,6 +16,7 @@ use crate::testing::{
 
 const SHORT: Duration = Duration::from_millis(50);
 
+mod copies;
 mod corners;
 mod ends;
 mod errors;
@@ -24,8 +25,10 @@ mod http2;
 mod idle;
 mod limits;
 mod lives;
+mod moves;
 mod relays;
 mod tls;
+mod versions;
 
 fn with_origins(origins: &str) -> lusk_router::RouteInfo {
     lusk_router::RouteInfo {

@@ -18,6 +18,8 @@ use lusk_domain::AuthMode;
 use lusk_router::Route;
 use tokio::task::JoinSet;
 
+mod versions;
+
 use super::*;
 use crate::{
     Books,
@@ -39,6 +41,10 @@ impl Node {
     async fn start(route: Arc<Route>, max: usize, options: ScoringOptions) -> Self {
         let router = Arc::new(Router::new());
         router.publish(route);
+        Self::of(router, max, options).await
+    }
+
+    async fn of(router: Arc<Router>, max: usize, options: ScoringOptions) -> Self {
         let listeners = bind_shared((Ipv4Addr::LOCALHOST, 0).into(), max).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let door = Arc::new(ScoringDoor::new(router, &options));
