@@ -166,6 +166,7 @@ examples! {
     wat_echo_does_what_its_readme_says = "wat-echo";
     c_mean_does_what_its_readme_says = "c-mean";
     rust_mean_does_what_its_readme_says = "rust-mean";
+    rollout_does_what_its_readme_says = "rollout";
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::{
     ChangeEndpoint, Control, ControlError, LocalDoor,
     capacity::Reservation,
     care::Care,
+    endpoint::in_words,
     live::Turn,
     operation::LiveOperation,
     rollout::{self, Ready, Rollout, StepFailed},
@@ -216,6 +217,10 @@ impl Deployment {
             .event(Step::Traffic, StepOutcome::Done, &text);
         if let Some(endpoint) = endpoint {
             self.control.show_endpoint(&endpoint);
+            let shares = endpoint.traffic.as_ref().map(in_words);
+            let shares = shares.unwrap_or_default();
+            self.operation
+                .event(Step::Traffic, StepOutcome::Done, &shares);
         }
         drop(held);
         Ok(old)

@@ -15,6 +15,8 @@ mod create;
 mod remove;
 mod version;
 
+pub(crate) use applied::in_words;
+
 use std::sync::Arc;
 
 use lusk_domain::{

@@ -107,9 +107,16 @@ fn traffic(
     Ok(Some(table.with_stakes(&change.stakes).map_err(refused)?))
 }
 
+/// There is no such version, or it is on its way to its first replica.
 pub(super) fn never_healthy(record: &EndpointRecord, version: &VersionName) -> ControlError {
+    let names = record.traffic.iter().flat_map(TrafficTable::shares);
+    let names: Vec<_> = names.map(|(name, _)| format!("`{name}`")).collect();
+    let there = match names.is_empty() {
+        true => "none has been yet".to_owned(),
+        false => format!("these have: {}", names.join(", ")),
+    };
     let message = format!(
-        "version `{version}` of endpoint `{}` was never healthy, it can get no traffic yet",
+        "endpoint `{}` has no version `{version}` that was ever healthy; {there}",
         record.name
     );
     ControlError::invalid(&format!("versions.{version}"), message)
@@ -195,7 +202,7 @@ fn can_be_rolled_back(table: &TrafficTable, version: &VersionName) -> bool {
 }
 
 /// Who gets what, for people: `blue 90 (default), green 10 (control)`.
-pub(super) fn in_words(table: &TrafficTable) -> String {
+pub(crate) fn in_words(table: &TrafficTable) -> String {
     let parts = table.shares().map(|(name, _)| {
         let roles = [
             (table.default() == name).then_some("default"),
