@@ -99,7 +99,13 @@ pub(crate) fn filled<T: Datum>(
     shape: &[usize],
     fill: impl FnOnce(&mut [T]) -> TractResult<()>,
 ) -> TractResult<Tensor> {
-    let mut tensor = Tensor::zero_dt(T::datum_type(), shape)?;
+    let mut tensor = if T::datum_type() == String::datum_type() {
+        // Texts have no zero that tract would know.
+        let empty = vec![T::default(); shape.iter().product()];
+        tensor1(&empty).into_shape(shape)?
+    } else {
+        Tensor::zero_dt(T::datum_type(), shape)?
+    };
     fill(tensor.try_as_plain_ram_mut()?.as_slice_mut::<T>()?)?;
     Ok(tensor)
 }
