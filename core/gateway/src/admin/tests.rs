@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::*;
 use fakes::{Echoes, MemoryBlobs, MemoryLogs, MemoryRecords, NoDoors};
 
+mod comparing;
+mod endpoints;
 mod environments;
 mod fakes;
 mod images;
