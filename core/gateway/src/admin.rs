@@ -30,6 +30,7 @@ use fault::Fault;
 mod auth;
 mod batches;
 mod blobs;
+mod compare;
 mod endpoint_json;
 mod endpoints;
 mod envelope;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, head, patch, post};
 
 use super::{
-    Admin, batches, blobs, endpoints, environments, images, metrics, mirror, models, openapi,
-    operations, scaling, services, validate,
+    Admin, batches, blobs, compare, endpoints, environments, images, metrics, mirror, models,
+    openapi, operations, scaling, services, validate,
 };
 
 /// One route.
@@ -54,6 +54,7 @@ pub(crate) fn workspace() -> Vec<Route> {
         route("get", "/services/{name}/logs", get(services::logs)),
         route("get", "/services/{name}/scaling", get(scaling::log)),
         route("get", "/services/{name}/batches", get(batches::show)),
+        route("get", "/services/{name}/compare", get(compare::show)),
         route("get", "/services/{name}/mirror", get(mirror::tail)),
         route("post", "/services/{name}/promote", post(endpoints::promote)),
         route(
