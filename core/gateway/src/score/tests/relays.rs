@@ -11,6 +11,8 @@ use http::HeaderMap;
 use lusk_contract::{BrokenOff, NotRelayed, RelayReply, Replica, ScoreReply, ScriptSchema};
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
+mod versions;
+
 use super::*;
 use crate::testing::{Client, plain_schema};
 
