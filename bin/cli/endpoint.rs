@@ -94,6 +94,15 @@ pub(crate) enum RealtimeCommand {
         after_help = "Examples:\n  lusk endpoint realtime run -n shop -d '{\"data\": [[0, 1]]}'\n  lusk endpoint realtime run -n shop --vn green -d @request.json     whatever its share is"
     )]
     Run(EndpointRunArgs),
+    /// Compare versions: errors and latency, with what is sure of the differences
+    #[command(
+        after_help = "Examples:\n  lusk endpoint realtime compare -n shop\n  lusk endpoint realtime compare -n shop -o json     with all intervals\n\nWhat is compared is the time since shares, default or control last changed, or since the\nyoungest revision of a version serves. Differences are those from the control, with 95 %\nconfidence; fewer than 30 requests (p90: 36, p95: 72, p99: 368) say nothing."
+    )]
+    Compare {
+        /// The endpoint
+        #[arg(short, long)]
+        name: String,
+    },
     /// Print answers to copies beside the live ones
     MirrorLog(MirrorLogArgs),
     /// Make a version the default and the control, with the traffic of the default

@@ -4,6 +4,7 @@
 //! that is done there.
 
 pub(crate) mod body;
+mod compare;
 mod mirror_log;
 mod promote;
 mod show;
@@ -56,6 +57,7 @@ pub(crate) async fn run(session: &Session, command: EndpointCommand) -> anyhow::
             let subject = subject.with_version(args.version_name.as_deref())?;
             service::score(session, &subject, &args.run).await
         }
+        RealtimeCommand::Compare { name } => compare::run(session, &name).await,
         RealtimeCommand::MirrorLog(args) => mirror_log::run(session, &args).await,
         RealtimeCommand::Promote(args) => promote::run(session, &args).await,
         RealtimeCommand::Rollback { name, version_name } => {
