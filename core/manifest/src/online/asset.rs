@@ -133,7 +133,7 @@ fn existing(
     }
 }
 
-const ENVIRONMENT: [&str; 4] = ["name", "version", "image", "conda_file"];
+const ENVIRONMENT: [&str; 5] = ["name", "version", "image", "conda_file", "build"];
 const ENVIRONMENT_IDLE: [&str; 8] = [
     "$schema",
     "description",

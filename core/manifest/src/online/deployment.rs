@@ -208,14 +208,16 @@ fn settings(reader: &mut Reader, top: Section<'_>) -> SettingsChange {
     scaling(reader, top, &mut settings);
     resources(reader, top, &mut settings);
     for violation in settings.violations() {
-        let said = violation.to_string();
-        let renamed = PATHS
-            .iter()
-            .find(|(path, _)| violation.path.starts_with(path))
-            .map_or(violation.path.as_str(), |(_, here)| here);
-        let place = top.node.place_of(renamed).clone();
-        let message = said.replace(&violation.path, renamed);
+        let path = in_these_words(&violation.path);
+        let message = in_these_words(&violation.to_string());
+        let place = top.node.place_of(&path).clone();
         reader.problem(&place, message, None);
     }
     settings
+}
+
+fn in_these_words(text: &str) -> String {
+    PATHS.iter().fold(text.to_owned(), |text, (there, here)| {
+        text.replace(there, here)
+    })
 }

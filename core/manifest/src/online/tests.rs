@@ -272,14 +272,13 @@ instance_typ: x
     warning: blue.yml line 1: unknown key `model.nam`, ignored as Azure does
        help: did you mean `name`?
     warning: blue.yml line 4: `instance_count` is ignored beside `scale_settings` of type `target_utilization`
-    warning: blue.yml line 5: unknown key `environment.build`, ignored as Azure does
     warning: blue.yml: accepted without effect here: `environment`
     error: blue.yml line 1: `model.path` is missing
      help: add `path: ./model.onnx`, a file or folder
     error: blue.yml line 5: `environment.build`: images are not built from Dockerfiles here
      help: name an `image`, or a `conda_file`
     error: blue.yml line 2: `resources.limits.nvidia.com/gpu`: 0.5 is no whole number of GPUs
-    error: blue.yml line 3: `scale_settings.min_instances`: 3 is over `autoScaler.maxReplicas`, which is 2
+    error: blue.yml line 3: `scale_settings.min_instances`: 3 is over `scale_settings.max_instances`, which is 2
     error: blue.yml line 2: `resources.limits.cpu`: 0 is not a number over 0
     ");
 }
