@@ -186,8 +186,8 @@ fn flags_stand_for_keys_of_the_config_files() {
     numReplicas -1 --num-replicas
     scoringTimeoutMs "soon" --scoring-timeout-ms
     autoScaler.autoscaleEnabled true --autoscale-enabled
-    authEnabled false --auth-enabled
     dataCollection.storageEnabled true --collect-model-data
+    authEnabled false --auth-enabled
     keys.primaryKey "k" --primary-key
     port 80 --port
     entryScript "score.py" --entry-script
@@ -307,6 +307,7 @@ fn help_of_the_commands_for_endpoints() {
       get-access-token  Print a token, of an endpoint that takes tokens
       get-logs          Print what the entry scripts wrote
       run               Send a request to an endpoint and print the reply
+      compare           Compare versions: errors and latency, with what is sure of the differences
       mirror-log        Print answers to copies beside the live ones
       promote           Make a version the default and the control, with the traffic of the default
       rollback          Take all traffic from a version, or from all but the control
@@ -343,5 +344,101 @@ fn help_of_a_versions_part_of_the_traffic() {
 #[test]
 fn help_of_model_deploy() {
     let help = help_of(&["model", "deploy"]);
-    insta::assert_snapshot!(help, @r"");
+    insta::assert_snapshot!(help, @r"
+    Deploy models as a service, with an entry script or without
+
+    Usage: lusk model deploy [OPTIONS] --name <NAME>
+
+    Options:
+      -n, --name <NAME>                 Name of the service, or of the endpoint
+      -m, --model <MODEL>               A model as `name:version`, or a file or folder to register first
+                                        (repeatable)
+      -f, --model-metadata-file <FILE>  A file that `model register -t` wrote (repeatable)
+          --remote <URL>                Base URL of an outside replica: a running scoring server that
+                                        answers in place of a script (repeatable)
+          --deploy-config-file <FILE>   Deployment config: JSON or YAML [alias: --dc]
+          --compute-target <NAME>       Name of the compute target [alias: --ct]
+          --compute-type <TYPE>         Compute type: aks, aksendpoint, aci or local [alias: --cp]
+          --overwrite                   Replace a service of this name, or a version of the endpoint
+          --no-wait                     Do not wait until the service is healthy
+          --description <DESCRIPTION>   Free text
+          --tag <KEY=VALUE>             A tag (repeatable)
+          --property <KEY=VALUE>        A property, cannot change later (repeatable)
+      -h, --help                        Print help (see more with '--help')
+
+    Script and environment:
+          --inference-config-file <FILE>   Inference config: JSON or YAML [alias: --ic]
+          --entry-script <PATH>            Entry script: .py, .js, .mjs, .wasm or .wat [alias: --es]
+          --source-directory <DIR>         Folder that is deployed whole; the script's path starts there
+                                           [alias: --sd]
+          --environment-directory <DIR>    Folder with azureml_environment.json [alias: --ed]
+      -e, --environment-name <NAME>        A registered environment, in place of the config's
+          --environment-version <VERSION>  Version of the registered environment [default: the newest]
+                                           [alias: --ev]
+          --runtime <RUNTIME>              What runs the script: python (the sandbox), process,
+                                           javascript or wasm [default: script and environment tell it]
+                                           [alias: --rt]
+          --debug-port <PORT>              Port on which the script of a local service waits for a
+                                           debugger; 0: none
+
+    Settings:
+          --cpu-cores <CORES>
+              Cores reserved for a replica [alias: --cc]
+          --cpu-cores-limit <CORES>
+              Most cores of a replica [alias: --ccl]
+          --memory-gb <GB>
+              Gigabytes of memory reserved for a replica [alias: --gb]
+          --memory-gb-limit <GB>
+              Most gigabytes of memory of a replica [alias: --gbl]
+          --gpu-cores <GPUS>
+              GPUs of a replica [alias: --gc]
+          --num-replicas <N>
+              Fixed number of replicas [alias: --nr]
+          --autoscale-min-replicas <N>
+              Fewest replicas [alias: --mi]
+          --autoscale-max-replicas <N>
+              Most replicas [alias: --ma]
+          --autoscale-refresh-seconds <SECONDS>
+              Seconds between scaling decisions [alias: --ar]
+          --autoscale-target-utilization <PERCENT>
+              Percent of slots that should be busy [alias: --at]
+          --replica-max-concurrent-requests <N>
+              Requests that a replica runs at a time [alias: --rm]
+          --max-request-wait-time <MS>
+              Milliseconds that a request may wait for a replica [alias: --mr]
+          --scoring-timeout-ms <MS>
+              Milliseconds that a request may take [alias: --tm]
+          --period-seconds <SECONDS>
+              Seconds between liveness probes [alias: --ps]
+          --initial-delay-seconds <SECONDS>
+              Seconds before the first failed probe counts [alias: --id]
+          --timeout-seconds <SECONDS>
+              Seconds until a probe counts as failed [alias: --ts]
+          --success-threshold <N>
+              Successful probes that make a replica healthy [alias: --st]
+          --failure-threshold <N>
+              Failed probes that make a replica dead [alias: --ft]
+          --autoscale-enabled [<BOOL>]
+              Scale by load [alias: --as] [possible values: true, false]
+          --collect-model-data [<BOOL>]
+              Model data collection [alias: --md] [possible values: true, false]
+          --auth-enabled [<BOOL>]
+              Key auth [alias: --ae] [possible values: true, false]
+          --enable-app-insights [<BOOL>]
+              Telemetry [alias: --ai] [possible values: true, false]
+          --token-auth-enabled [<BOOL>]
+              Token auth [possible values: true, false]
+
+    Keys and place:
+          --primary-key <KEY>             The first key [default: a random one] [alias: --kp]
+          --secondary-key <KEY>           The second key [default: a random one] [alias: --ks]
+          --namespace <NAME>              Namespace on a cluster
+          --port <PORT>                   Port of a local service [default: a free one] [alias: --po]
+          --version-name <NAME>           Name of an endpoint's first version, for --compute-type
+                                          aksendpoint [default: the endpoint's name]; example: --vn blue
+                                          [alias: --vn]
+          --traffic-percentile <PERCENT>  Share of an endpoint's traffic that is this version's own, 0
+                                          to 100 with two decimals [default: 0]; the first version is
+                                          the default and gets the rest besides [alias: --tp]
+    ");
 }

@@ -467,6 +467,7 @@ async fn a_node_that_is_not_there_is_said_to_be_not_there() {
 }
 
 /// Environments and images against the same stand-in.
+mod endpoints;
 mod environments;
 mod images;
 mod scripts;

@@ -28,6 +28,7 @@ mod crash;
 mod deploy;
 mod disk_full;
 mod doctor;
+mod endpoints;
 mod environments;
 mod examples;
 mod failures;

@@ -68,7 +68,9 @@ fn of_version(version: &Value) -> Value {
     if object["versionType"].is_null() {
         object["versionType"] = version["type"].clone();
     }
-    object[RULE] = version[RULE].clone();
+    for key in [RULE, table::EFFECTIVE] {
+        object[key] = version[key].clone();
+    }
     object
 }
 
@@ -154,7 +156,7 @@ fn rolled_back(endpoint: &Value) -> String {
     match last["version"].as_str() {
         Some(version) => format!(
             "{version}, {}: {}",
-            seconds(&last["at"]),
+            seconds(&last["time"]),
             plain(&last["reason"])
         ),
         None => String::new(),
@@ -209,13 +211,13 @@ mod tests {
             "sticky": "header:x-user", "mirrorTraffic": {"shadow": 12.5},
             "mirrorKeepsAnswers": true, "tags": {"a": "b"},
             "versions": {
-                "blue": version(json!(20), json!({"isDefault": true, "type": "Control", "versionType": "Control"})),
-                "green": version(json!(10.25), json!({"abortIf": "error_rate>1%"})),
+                "blue": version(json!(20), json!({"isDefault": true, "effectiveTrafficPercentile": 89.75, "type": "Control", "versionType": "Control"})),
+                "green": version(json!(10.25), json!({"abortIf": "error_rate>1%", "effectiveTrafficPercentile": 10.25})),
                 "late": version(Value::Null, json!({
                     "state": "Failed", "error": {"message": "init() raised"},
                     "deploymentStatus": null,
                 })),
-                "shadow": version(json!(0), json!({})),
+                "shadow": version(json!(0), json!({"effectiveTrafficPercentile": 0})),
             },
         })
     }

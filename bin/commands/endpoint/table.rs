@@ -11,6 +11,9 @@ use crate::{
     render::Column,
 };
 
+/// What a version really gets; a key of ours.
+pub(super) const EFFECTIVE: &str = "effectiveTrafficPercentile";
+
 /// Where there is nothing to say.
 const NOTHING: &str = "—";
 
@@ -31,8 +34,6 @@ pub(super) fn rows(endpoint: &Value) -> Vec<Row<'_>> {
         return Vec::new();
     };
     let has_control = versions.values().any(is_control);
-    let claimed: u32 = versions.values().filter_map(share).sum();
-    let rest = u32::from(Share::ALL.hundredths()).saturating_sub(claimed);
     versions
         .iter()
         .map(|(name, version)| {
@@ -42,12 +43,8 @@ pub(super) fn rows(endpoint: &Value) -> Vec<Row<'_>> {
                 (Some(_), false) if has_control => "treatment",
                 _ => NOTHING,
             };
-            let gets = match version["isDefault"] == true {
-                true => {
-                    own.and_then(|own| Share::from_hundredths(u32::from(own.hundredths()) + rest))
-                }
-                false => own,
-            };
+            // The node knows what is assigned to nobody, and that the default gets it.
+            let gets = own.and_then(|_| percentage(&version[EFFECTIVE]));
             Row {
                 name,
                 version,
@@ -59,7 +56,11 @@ pub(super) fn rows(endpoint: &Value) -> Vec<Row<'_>> {
 }
 
 fn share(version: &Value) -> Option<Share> {
-    Share::try_from(version["trafficPercentile"].as_f64()?).ok()
+    percentage(&version["trafficPercentile"])
+}
+
+fn percentage(value: &Value) -> Option<Share> {
+    Share::try_from(value.as_f64()?).ok()
 }
 
 fn is_control(version: &Value) -> bool {
