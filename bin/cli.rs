@@ -12,6 +12,7 @@ mod environment;
 mod image;
 mod labels;
 mod model;
+mod online;
 mod overrides;
 mod place;
 mod script;
@@ -27,8 +28,8 @@ pub(crate) use capacity::CapacityArgs;
 pub(crate) use deploy::{DeployArgs, ModelsArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use endpoint::{
-    EndpointCommand, EndpointUpdateArgs, MirrorLogArgs, OrNone, Part, RealtimeCommand, VersionArgs,
-    VersionCreateArgs, VersionDeleteArgs, VersionOf, VersionUpdateArgs,
+    EndpointCommand, EndpointUpdateArgs, MirrorLogArgs, OrNone, Part, Parts, RealtimeCommand,
+    VersionArgs, VersionCreateArgs, VersionDeleteArgs, VersionOf, VersionUpdateArgs,
 };
 pub(crate) use environment::{
     EnvironmentCommand, EnvironmentDownloadArgs, EnvironmentListArgs, EnvironmentRegisterArgs,
@@ -42,6 +43,10 @@ pub(crate) use labels::Label;
 pub(crate) use model::{
     BatchArgs, ModelCommand, ModelDownloadArgs, ModelListArgs, ModelRegisterArgs, ModelShowArgs,
     ModelUpdateArgs, RequirementArgs,
+};
+pub(crate) use online::{
+    OnlineDeploymentArgs, OnlineDeploymentCommand, OnlineEndpointArgs, OnlineEndpointCommand,
+    OnlineEndpointUpdateArgs, overrides as online_overrides,
 };
 pub(crate) use script::ScriptArgs;
 pub(crate) use service::{
@@ -179,6 +184,12 @@ pub(crate) enum Command {
     /// Several versions of a service behind one URL, with shares of its traffic
     #[command(subcommand)]
     Endpoint(EndpointCommand),
+    /// Endpoints in the words and the YAML of `az ml` v2
+    #[command(subcommand)]
+    OnlineEndpoint(OnlineEndpointCommand),
+    /// Deployments of online endpoints: their versions, in the words and the YAML of `az ml` v2
+    #[command(subcommand)]
+    OnlineDeployment(OnlineDeploymentCommand),
     /// Register and look at environments: what entry scripts need
     #[command(subcommand)]
     Environment(EnvironmentCommand),

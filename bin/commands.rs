@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod model;
+pub(crate) mod online;
 pub(crate) mod operation;
 pub(crate) mod quickstart;
 pub(crate) mod script;
@@ -132,6 +133,12 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Environment(command) => environment::run(&global, command).await,
         Command::Image(command) => image::run(&Session::new(&global)?, command).await,
         Command::Service(command) => service::run(&Session::new(&global)?, command).await,
+        Command::OnlineEndpoint(command) => {
+            online::endpoint(&Session::new(&global)?, command).await
+        }
+        Command::OnlineDeployment(command) => {
+            online::deployment(&Session::new(&global)?, command).await
+        }
         Command::Endpoint(command) => endpoint::run(&Session::new(&global)?, command).await,
         Command::Capacity(args) => capacity::run(&args, &global).await,
         Command::Doctor(args) => doctor::run(&args, &global).await,

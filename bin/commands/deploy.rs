@@ -156,7 +156,7 @@ pub(crate) async fn models(session: &Session, args: &ModelsArgs) -> anyhow::Resu
 }
 
 /// The original calls a model from a local file after it, cut to 30 characters.
-fn name_from_file(path: &Path) -> anyhow::Result<ModelName> {
+pub(crate) fn name_from_file(path: &Path) -> anyhow::Result<ModelName> {
     let real = path.canonicalize();
     let name = path
         .file_name()
