@@ -283,7 +283,16 @@ fn framework(model: &Value) -> String {
 }
 
 fn needs(model: &Value) -> String {
-    labels(&model["resourceRequirements"])
+    let all = model["resourceRequirements"].as_object();
+    let said = all
+        .into_iter()
+        .flatten()
+        .filter(|(_, need)| !need.is_null());
+    labels(
+        &said
+            .map(|(key, need)| (key.clone(), need.clone()))
+            .collect(),
+    )
 }
 
 fn files(model: &Value) -> String {

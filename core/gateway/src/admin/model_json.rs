@@ -1,6 +1,6 @@
 //! A registered model on the wire.
 
-use lusk_domain::Model;
+use lusk_domain::{Model, ModelRequirements};
 use serde_json::{Value, json};
 
 use super::service_json::time;
@@ -26,7 +26,7 @@ pub(crate) fn details(model: &Model) -> Value {
         "properties": draft.properties,
         "framework": draft.framework,
         "frameworkVersion": draft.framework_version,
-        "resourceRequirements": draft.resource_requirements,
+        "resourceRequirements": requirements(&draft.resource_requirements),
         "sampleInputData": draft.sample_input_data,
         "sampleOutputData": draft.sample_output_data,
         "experimentName": draft.experiment_name,
@@ -43,7 +43,33 @@ pub(crate) fn details(model: &Model) -> Value {
     })
 }
 
+/// All three or nothing: the original's SDK raises where one is missing.
+fn requirements(wish: &ModelRequirements) -> Option<Value> {
+    let all = json!({
+        "cpu": wish.cpu,
+        "memoryInGB": wish.memory_in_gb,
+        "gpu": wish.gpu,
+    });
+    (*wish != ModelRequirements::default()).then_some(all)
+}
+
 /// Whether a folder was registered: its name is the first part of every path.
 fn is_folder(model: &Model) -> bool {
     model.draft.files.iter().any(|file| file.path.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_are_whole_or_none() {
+        assert_eq!(requirements(&ModelRequirements::default()), None);
+        let cpu = ModelRequirements {
+            cpu: Some(0.5),
+            ..ModelRequirements::default()
+        };
+        let whole = json!({"cpu": 0.5, "memoryInGB": null, "gpu": null});
+        assert_eq!(requirements(&cpu), Some(whole));
+    }
 }

@@ -119,6 +119,8 @@ fn settings(spec: &ServiceSpec) -> Object {
     }))
 }
 
+/// No `imageDetails`: images here are none of the original's, and its SDK reads the key
+/// as one wherever it is.
 fn contents(view: &ServiceView, models: &Models) -> Object {
     let spec = &view.record.spec;
     let environment = spec
@@ -134,7 +136,6 @@ fn contents(view: &ServiceView, models: &Models) -> Object {
     object(json!({
         "imageId": view.image.as_ref().map(lusk_domain::ImageKey::repository),
         "imageDigest": view.image_digest,
-        "imageDetails": null,
         "environmentDetails": environment,
         "modelDetails": details,
         // Where the original's SDK looks for them.
