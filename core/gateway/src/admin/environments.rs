@@ -100,7 +100,7 @@ pub(crate) async fn versions(
         return Err(unknown(&admin, &name, None).await?);
     }
     let value: Vec<_> = all.iter().map(object).collect();
-    Ok(JsonReply(json!({ "value": value, "nextLink": null })))
+    Ok(JsonReply(paging::whole(value)))
 }
 
 /// `GET /environments/{name}/versions/{version}`.

@@ -73,7 +73,6 @@ pub(crate) async fn list(State(admin): Shared) -> Result<JsonReply<Value>, Fault
     let value: Vec<_> = all.iter().map(image_json::stored).collect();
     Ok(JsonReply(json!({
         "value": value,
-        "nextLink": null,
         "summary": image_json::summary(&all, shared),
     })))
 }
@@ -219,7 +218,7 @@ pub(crate) async fn import(
         let _ = reading.await;
     }
     let imported: Vec<_> = imported?.iter().map(image_json::stored).collect();
-    Ok(JsonReply(json!({ "value": imported, "nextLink": null })))
+    Ok(JsonReply(json!({ "value": imported })))
 }
 
 /// A body as a stream that can be let go of half way: what reads it goes on,

@@ -1,4 +1,5 @@
-//! Pages of long lists: `{value, nextLink}`.
+//! Pages of long lists: `{value, nextLink}`, the last one without a link, because the
+//! original's SDK follows whatever is under the key.
 //!
 //! The link names the last item of the page, not a count, so that items which
 //! come or go between two pages neither hide nor repeat others.
@@ -41,7 +42,15 @@ where
         .take(count)
         .map(show)
         .collect();
-    Ok(json!({ "value": value, "nextLink": next }))
+    Ok(match next {
+        Some(next) => json!({ "value": value, "nextLink": next }),
+        None => whole(value),
+    })
+}
+
+/// The only page of a list, or its last.
+pub(crate) fn whole(value: Vec<Value>) -> Value {
+    json!({ "value": value })
 }
 
 fn count(params: &Params) -> Result<usize, Fault> {
@@ -128,7 +137,10 @@ mod tests {
                     assert!(next.starts_with("/models?latest=true&"));
                     uri = next.parse().unwrap();
                 }
-                None => return pages,
+                None => {
+                    assert_eq!(page.get("nextLink"), None);
+                    return pages;
+                }
             }
         }
     }
