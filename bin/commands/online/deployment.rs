@@ -116,12 +116,12 @@ async fn send(
     }
 }
 
-/// A new version of the endpoint, without traffic of its own.
+/// A new version of the endpoint. Without a share in it, it gets no traffic of its own,
+/// or what `--all-traffic` says.
 fn body(deployment: &OnlineDeployment, image: Value) -> Map<String, Value> {
     let mut body = settings(&deployment.settings);
     let fields = [
         ("environmentImageRequest", image),
-        ("trafficPercentile", json!(0)),
         ("description", json!(deployment.description)),
         ("kvTags", json!(deployment.tags.clone().unwrap_or_default())),
         ("properties", json!(deployment.properties)),
@@ -184,7 +184,7 @@ mod tests {
                     "successThreshold": 1, "failureThreshold": 30
                 },
                 "environmentImageRequest": {"modelIds": ["digits:1"]},
-                "trafficPercentile": 0, "description": null, "kvTags": {"a": "b"},
+                "description": null, "kvTags": {"a": "b"},
                 "properties": {}
             })
         );
