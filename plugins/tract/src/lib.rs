@@ -1,16 +1,19 @@
 //! The backend of every machine: ONNX models on the CPU, by tract.
 //!
 //! [`TractBackend`] keeps one copy of the weights per digest; `file` reads and
-//! checks a model before tract sees it, `plan` makes it runnable, `session`
-//! answers calls and `tensor` converts at the border.
+//! checks a model before tract sees it, `plan` makes it runnable (`late`, if that
+//! depends on the values of inputs, which `structural` finds), `session` answers
+//! calls and `tensor` converts at the border.
 //!
 //! Invariant: whatever bytes a model holds, loading or running it ends in a
 //! value; a panic inside tract is caught here.
 
 mod backend;
 mod file;
+mod late;
 mod plan;
 mod session;
+mod structural;
 mod tensor;
 
 pub use backend::TractBackend;

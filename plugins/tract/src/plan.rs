@@ -9,7 +9,7 @@ use std::{
 use lusk_contract::{Signature, TensorSpec, TensorType};
 use tract_onnx::{
     Onnx,
-    pb::{GraphProto, ModelProto, tensor_shape_proto::dimension::Value as Dim},
+    pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension::Value as Dim},
     prelude::{
         DatumType, InferenceModel, InferenceModelExt, IntoRunnable, Symbol, SymbolValues, TDim,
         TValue, TVec, Tensor, TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
@@ -22,6 +22,8 @@ use tract_onnx::{
 
 use crate::{
     file::{ModelFile, dimensions, element_type, initializer_names},
+    late::LatePlans,
+    structural::{Structural, structural_inputs},
     tensor::tensor_type,
 };
 
@@ -50,11 +52,22 @@ pub(crate) struct Plans {
     pub(crate) signature: Signature,
     /// Dimensions of each input.
     pub(crate) dims: Vec<Vec<InputDim>>,
-    /// Runs any extents.
-    any: Runner,
-    /// Runs the model with every open extent being 1: about a fifth faster,
-    /// and what most requests are.
-    one: Option<Runner>,
+    engine: Engine,
+}
+
+/// What runs a model.
+#[derive(Debug)]
+enum Engine {
+    /// Made when the model was loaded.
+    Early {
+        /// Runs any extents.
+        any: Runner,
+        /// Runs the model with every open extent being 1: about a fifth faster,
+        /// and what most requests are.
+        one: Option<Runner>,
+    },
+    /// Made when the values are there that the graph depends on.
+    Late(LatePlans),
 }
 
 impl Plans {
@@ -69,13 +82,24 @@ impl Plans {
         );
         let graph = graph_of(&file.proto)?;
         let mut dims = input_dims(graph)?;
-        let typed = open(&parsed.model, &mut dims)?;
+        let small = weights(graph) <= MAX_WEIGHTS_FOR_TWO_PLANS;
+        let structural = structural_inputs(graph);
+        let typed = match open(&parsed.model, &mut dims) {
+            Ok(typed) if structural.is_empty() || !makes_extents(&typed)? => typed,
+            Ok(_) if small => return Self::late(graph, dims, parsed.model, structural),
+            Err(error) if small && !structural.is_empty() => {
+                // What does not fit together now will not with values either.
+                let analysed = named(&parsed.model, own_symbol)?.analyse(false);
+                analysed.map_err(|_| error)?;
+                return Self::late(graph, dims, parsed.model, structural);
+            }
+            result => result?,
+        };
         let signature = signature(graph, &dims, &typed)?;
         let is_open = dims
             .iter()
             .flatten()
             .any(|dim| !matches!(dim, InputDim::Fixed(_)));
-        let small = weights(graph) <= MAX_WEIGHTS_FOR_TWO_PLANS;
         // Some models cannot be fixed to one row; the open plan serves them.
         let one = (is_open && small)
             .then(|| single(parsed.model).and_then(Runner::new).ok())
@@ -84,16 +108,42 @@ impl Plans {
         Ok(Self {
             signature,
             dims,
-            any,
-            one,
+            engine: Engine::Early { any, one },
         })
     }
 
-    /// The plan for these extents.
-    pub(crate) fn runner(&self, all_open_are_one: bool) -> &Runner {
-        match &self.one {
-            Some(one) if all_open_are_one => one,
-            _ => &self.any,
+    fn late(
+        graph: &GraphProto,
+        dims: Vec<Vec<InputDim>>,
+        model: InferenceModel,
+        structural: Vec<Structural>,
+    ) -> TractResult<Self> {
+        Ok(Self {
+            signature: declared_signature(graph, &dims)?,
+            dims,
+            engine: Engine::Late(LatePlans::new(model, structural)),
+        })
+    }
+
+    /// The plans made on request, if that is how this model runs.
+    #[cfg(test)]
+    pub(crate) fn late_plans(&self) -> Option<&LatePlans> {
+        match &self.engine {
+            Engine::Late(plans) => Some(plans),
+            Engine::Early { .. } => None,
+        }
+    }
+
+    /// Computes.
+    pub(crate) fn run(
+        &self,
+        inputs: TVec<TValue>,
+        all_open_are_one: bool,
+    ) -> TractResult<TVec<TValue>> {
+        match &self.engine {
+            Engine::Early { one: Some(one), .. } if all_open_are_one => one.run(inputs),
+            Engine::Early { any, .. } => any.run(inputs),
+            Engine::Late(plans) => plans.run(inputs),
         }
     }
 }
@@ -109,7 +159,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    fn new(model: TypedModel) -> TractResult<Self> {
+    pub(crate) fn new(model: TypedModel) -> TractResult<Self> {
         let plan = model.into_optimized()?.into_runnable()?;
         let mut symbols = Vec::new();
         for input in 0..plan.model().inputs.len() {
@@ -208,6 +258,24 @@ fn open(model: &InferenceModel, dims: &mut [Vec<InputDim>]) -> TractResult<Typed
     })
 }
 
+/// Whether the outputs have extents that depend on values.
+fn makes_extents(model: &TypedModel) -> TractResult<bool> {
+    let mut known: HashSet<Symbol> = HashSet::new();
+    for input in 0..model.inputs.len() {
+        for dim in model.input_fact(input)?.shape.iter() {
+            known.extend(dim.symbols());
+        }
+    }
+    for output in 0..model.outputs.len() {
+        for dim in model.output_fact(output)?.shape.iter() {
+            if !dim.symbols().is_subset(&known) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 fn own_symbol(input: usize, axis: usize) -> String {
     format!("lusk_{input}_{axis}")
 }
@@ -264,17 +332,22 @@ fn weights(graph: &GraphProto) -> i64 {
 
 /// The dimensions of each input that is no initializer.
 fn input_dims(graph: &GraphProto) -> TractResult<Vec<Vec<InputDim>>> {
-    let weights: HashSet<&str> = initializer_names(graph).collect();
-    let inputs = graph
-        .input
-        .iter()
-        .filter(|input| !weights.contains(input.name.as_str()));
-    inputs
+    open_inputs(graph)
+        .into_iter()
         .map(|input| {
             let dims = dimensions(input)
                 .ok_or_else(|| format_err!("input `{}` does not say its rank", input.name))?;
             Ok(dims.map(input_dim).collect())
         })
+        .collect()
+}
+
+/// The inputs that are no initializers.
+fn open_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let weights: HashSet<&str> = initializer_names(graph).collect();
+    let inputs = graph.input.iter();
+    inputs
+        .filter(|input| !weights.contains(input.name.as_str()))
         .collect()
 }
 
@@ -297,31 +370,16 @@ fn signature(
     dims: &[Vec<InputDim>],
     typed: &TypedModel,
 ) -> TractResult<Signature> {
-    let weights: HashSet<&str> = initializer_names(graph).collect();
-    let inputs = graph
-        .input
-        .iter()
-        .filter(|input| !weights.contains(input.name.as_str()));
     let mut signature = Signature::default();
-    for (position, (input, dims)) in inputs.zip(dims).enumerate() {
-        let extent = |dim: &InputDim| match dim {
-            InputDim::Fixed(extent) => Some(*extent),
-            InputDim::Named(_) | InputDim::Free => None,
-        };
-        signature.inputs.push(TensorSpec {
-            name: input.name.clone(),
-            kind: carried(&input.name, typed.input_fact(position)?.datum_type)?,
-            shape: dims.iter().map(extent).collect(),
-        });
+    for (position, (input, dims)) in open_inputs(graph).into_iter().zip(dims).enumerate() {
+        let kind = carried(&input.name, typed.input_fact(position)?.datum_type)?;
+        signature.inputs.push(value_spec(input, kind, dims));
     }
     for (position, output) in graph.output.iter().enumerate() {
         let fact = typed.output_fact(position)?;
-        let declared = element_type(output)
-            .and_then(|kind| DatumType::try_from(kind).ok())
-            .and_then(tensor_type);
         signature.outputs.push(TensorSpec {
             name: output.name.clone(),
-            kind: match declared {
+            kind: match declared_kind(output) {
                 Some(kind) => kind,
                 None => carried(&output.name, fact.datum_type)?,
             },
@@ -329,6 +387,42 @@ fn signature(
         });
     }
     Ok(signature)
+}
+
+/// The signature as the model's file declares it.
+fn declared_signature(graph: &GraphProto, dims: &[Vec<InputDim>]) -> TractResult<Signature> {
+    let kind = |value| {
+        declared_kind(value).ok_or_else(|| format_err!("`{}` does not say its type", value.name))
+    };
+    let mut signature = Signature::default();
+    for (input, dims) in open_inputs(graph).into_iter().zip(dims) {
+        signature.inputs.push(value_spec(input, kind(input)?, dims));
+    }
+    for output in &graph.output {
+        let dims = dimensions(output)
+            .ok_or_else(|| format_err!("output `{}` does not say its rank", output.name))?;
+        let dims: Vec<InputDim> = dims.map(input_dim).collect();
+        signature
+            .outputs
+            .push(value_spec(output, kind(output)?, &dims));
+    }
+    Ok(signature)
+}
+
+fn declared_kind(value: &ValueInfoProto) -> Option<TensorType> {
+    tensor_type(DatumType::try_from(element_type(value)?).ok()?)
+}
+
+fn value_spec(value: &ValueInfoProto, kind: TensorType, dims: &[InputDim]) -> TensorSpec {
+    let extent = |dim: &InputDim| match dim {
+        InputDim::Fixed(extent) => Some(*extent),
+        InputDim::Named(_) | InputDim::Free => None,
+    };
+    TensorSpec {
+        name: value.name.clone(),
+        kind,
+        shape: dims.iter().map(extent).collect(),
+    }
 }
 
 fn carried(name: &str, datum: DatumType) -> TractResult<TensorType> {

@@ -35,7 +35,7 @@ impl TractSession {
             .iter()
             .map(|tensor| enter(tensor).map(TValue::from))
             .collect::<TractResult<_>>()?;
-        let outputs = self.plans.runner(rows_are_one).run(entered)?;
+        let outputs = self.plans.run(entered, rows_are_one)?;
         let specs = &self.plans.signature.outputs;
         outputs
             .iter()

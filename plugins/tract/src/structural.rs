@@ -1,0 +1,163 @@
+//! Inputs whose values, not only extents, decide what a graph looks like.
+//!
+//! tract wants the axes of a reduction, the pieces of a split or the scales of a
+//! resize as constants. Where a model takes them from its caller, they are found
+//! here by walking from the operators that need them to the model's inputs.
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
+
+use crate::file::{element_type, initializer_names};
+
+/// Operators and which of their inputs tract wants as constants.
+const SLOTS: [(&str, &[usize]); 39] = [
+    ("AffineGrid", &[1]),
+    ("BatchNormalization", &[1, 2, 3, 4]),
+    ("BlackmanWindow", &[0]),
+    ("CenterCropPad", &[1]),
+    ("Compress", &[1]),
+    ("ConstantOfShape", &[0]),
+    ("CumSum", &[1]),
+    ("DFT", &[1, 2]),
+    ("DequantizeLinear", &[1, 2]),
+    ("Dropout", &[1, 2]),
+    ("Expand", &[1]),
+    ("GRU", &[4]),
+    ("HammingWindow", &[0]),
+    ("HannWindow", &[0]),
+    ("If", &[0]),
+    ("LSTM", &[4]),
+    ("MelWeightMatrix", &[0, 1, 2, 3, 4]),
+    ("OneHot", &[1, 2]),
+    ("Pad", &[1, 2, 3]),
+    ("QuantizeLinear", &[1, 2]),
+    ("RNN", &[4]),
+    ("ReduceL1", &[1]),
+    ("ReduceL2", &[1]),
+    ("ReduceLogSum", &[1]),
+    ("ReduceLogSumExp", &[1]),
+    ("ReduceMax", &[1]),
+    ("ReduceMean", &[1]),
+    ("ReduceMin", &[1]),
+    ("ReduceProd", &[1]),
+    ("ReduceSum", &[1]),
+    ("ReduceSumSquare", &[1]),
+    ("Reshape", &[1]),
+    ("Resize", &[1, 2, 3]),
+    ("STFT", &[1, 2, 3]),
+    ("Slice", &[1, 2, 3, 4]),
+    ("Split", &[1]),
+    ("Squeeze", &[1]),
+    ("Tile", &[1]),
+    ("Unsqueeze", &[1]),
+];
+
+/// Operators among them whose output is as large as the values say.
+const MAKERS: [&str; 13] = [
+    "AffineGrid",
+    "BlackmanWindow",
+    "CenterCropPad",
+    "ConstantOfShape",
+    "DFT",
+    "Expand",
+    "HammingWindow",
+    "HannWindow",
+    "MelWeightMatrix",
+    "OneHot",
+    "Pad",
+    "Resize",
+    "Tile",
+];
+
+/// An input that decides what the graph looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Structural {
+    /// Its position among the inputs that are no initializers.
+    pub(crate) position: usize,
+    /// Whether its values may ask for memory.
+    pub(crate) makes_extents: bool,
+}
+
+/// The inputs of `graph` that decide what it looks like, in its order.
+pub(crate) fn structural_inputs(graph: &GraphProto) -> Vec<Structural> {
+    let weights: HashSet<&str> = initializer_names(graph).collect();
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !weights.contains(input.name.as_str()));
+    let deciding = Deciding::find(graph);
+    let role = |(position, input): (usize, &tract_onnx::pb::ValueInfoProto)| {
+        let name = input.name.as_str();
+        let is_number = matches!(
+            element_type(input),
+            Some(DataType::Int64 | DataType::Int32 | DataType::Bool | DataType::Uint8)
+        );
+        // Weights that pass through arithmetic are no structure.
+        let decides =
+            deciding.directly.contains(name) || is_number && deciding.behind.contains_key(name);
+        decides.then(|| Structural {
+            position,
+            makes_extents: deciding.behind.get(name).copied().unwrap_or_default(),
+        })
+    };
+    inputs.enumerate().filter_map(role).collect()
+}
+
+/// The values that decide, by name.
+struct Deciding<'a> {
+    directly: HashSet<&'a str>,
+    /// What they are computed from as well, and whether it makes extents.
+    behind: HashMap<&'a str, bool>,
+}
+
+impl<'a> Deciding<'a> {
+    fn find(graph: &'a GraphProto) -> Self {
+        let mut found = Self {
+            directly: HashSet::new(),
+            behind: HashMap::new(),
+        };
+        let mut makers: HashMap<&str, &NodeProto> = HashMap::new();
+        for node in &graph.node {
+            makers.extend(node.output.iter().map(|output| (output.as_str(), node)));
+        }
+        for node in &graph.node {
+            let makes = MAKERS.contains(&node.op_type.as_str());
+            for name in slots(node) {
+                found.directly.insert(name);
+                found.walk(&makers, name, makes);
+            }
+        }
+        found
+    }
+
+    fn walk(&mut self, makers: &HashMap<&'a str, &'a NodeProto>, from: &'a str, makes: bool) {
+        let mut waiting = vec![from];
+        while let Some(name) = waiting.pop() {
+            match self.behind.get_mut(name) {
+                Some(known) if *known || !makes => continue,
+                Some(known) => *known = true,
+                None => {
+                    self.behind.insert(name, makes);
+                }
+            }
+            let Some(node) = makers.get(name) else {
+                continue;
+            };
+            // Extents are known without the values.
+            if !matches!(node.op_type.as_str(), "Shape" | "Size") {
+                waiting.extend(node.input.iter().map(String::as_str));
+            }
+        }
+    }
+}
+
+fn slots(node: &NodeProto) -> impl Iterator<Item = &str> {
+    let known = SLOTS.iter().find(|(operator, _)| *operator == node.op_type);
+    let positions = known.map_or(&[][..], |(_, positions)| positions);
+    positions
+        .iter()
+        .filter_map(|position| node.input.get(*position))
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+}
