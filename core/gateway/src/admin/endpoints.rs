@@ -45,10 +45,11 @@ pub(crate) async fn update(
     let name = &now.record.name;
     match patch::update_endpoint(body, now)? {
         EndpointPatch::Remove(version) => remove(admin, place, name, &version).await,
-        EndpointPatch::Change(Wished {
-            mut wish,
-            reference,
-        }) => {
+        EndpointPatch::Change(change) => {
+            let Wished {
+                mut wish,
+                reference,
+            } = *change;
             let entry = match &mut wish.version {
                 Some((_, ChangeVersion::Create(service))) => service.entry.as_mut(),
                 Some((_, ChangeVersion::Update(service))) => service.entry.as_mut(),

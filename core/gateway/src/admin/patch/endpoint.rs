@@ -26,7 +26,7 @@ const COMMON: [&str; 5] = [
 #[derive(Debug)]
 pub(crate) enum EndpointPatch {
     /// A change.
-    Change(Wished<ChangeEndpoint>),
+    Change(Box<Wished<ChangeEndpoint>>),
     /// The end of a version.
     Remove(VersionName),
 }
@@ -43,7 +43,7 @@ pub(crate) fn update_endpoint(body: &Json, now: &EndpointView) -> Result<Endpoin
              patch, send the others before or after it",
             operations.len()
         ))),
-        None => patch.finish().map(EndpointPatch::Change),
+        None => Ok(EndpointPatch::Change(Box::new(patch.finish()?))),
     }
 }
 
