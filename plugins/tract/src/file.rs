@@ -21,7 +21,7 @@ use tract_onnx::{
     prelude::Framework,
 };
 
-use crate::{NAME, shortened, without_panic};
+use crate::{NAME, functions, shortened, without_panic};
 
 /// Domains whose operators tract implements; the empty one is `ai.onnx`.
 const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
@@ -51,7 +51,13 @@ impl ModelFile {
             model: source.label.clone(),
             reason,
         };
-        let proto = decode(onnx, source)?;
+        let mut proto = decode(onnx, source)?;
+        let unsupported = |reason: String| BackendError::Unsupported {
+            model: source.label.clone(),
+            backend: NAME,
+            reason,
+        };
+        functions::write_out(&mut proto).map_err(unsupported)?;
         let mut walk = Walk::new(onnx);
         let graph = proto
             .graph

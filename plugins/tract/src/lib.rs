@@ -1,7 +1,8 @@
 //! The backend of every machine: ONNX models on the CPU, by tract.
 //!
 //! [`TractBackend`] keeps one copy of the weights per digest; `file` reads and
-//! checks a model before tract sees it, `plan` makes it runnable (`late`, if that
+//! checks a model before tract sees it, `functions` writes some operators with
+//! others, `plan` makes it runnable (`late`, if that
 //! depends on the values of inputs, which `structural` finds), `session` answers
 //! calls and `tensor` converts at the border.
 //!
@@ -10,6 +11,7 @@
 
 mod backend;
 mod file;
+mod functions;
 mod late;
 mod plan;
 mod session;

@@ -11,12 +11,10 @@ use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
 use crate::file::{element_type, initializer_names};
 
 /// Operators and which of their inputs tract wants as constants.
-const SLOTS: [(&str, &[usize]); 39] = [
+const SLOTS: [(&str, &[usize]); 37] = [
     ("AffineGrid", &[1]),
     ("BatchNormalization", &[1, 2, 3, 4]),
     ("BlackmanWindow", &[0]),
-    ("CenterCropPad", &[1]),
-    ("Compress", &[1]),
     ("ConstantOfShape", &[0]),
     ("CumSum", &[1]),
     ("DFT", &[1, 2]),
@@ -54,10 +52,9 @@ const SLOTS: [(&str, &[usize]); 39] = [
 ];
 
 /// Operators among them whose output is as large as the values say.
-const MAKERS: [&str; 13] = [
+const MAKERS: [&str; 12] = [
     "AffineGrid",
     "BlackmanWindow",
-    "CenterCropPad",
     "ConstantOfShape",
     "DFT",
     "Expand",
