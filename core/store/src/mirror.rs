@@ -40,7 +40,7 @@ const QUEUE_BYTES: usize = 64 << 20;
 
 /// What the thread is to do.
 enum Task {
-    Keep(MirroredPair),
+    Keep(Box<MirroredPair>),
     Tail(ServiceName, usize, oneshot::Sender<io::Result<Vec<Value>>>),
     /// Everything of an endpoint that was asked before this moment.
     Remove(ServiceName, Timestamp),
@@ -127,7 +127,8 @@ impl MirrorLog for MirrorFolder {
         if !self.counts.take_room(bytes) {
             return self.counts.drop_one(&pair.endpoint);
         }
-        if let Err(mpsc::SendError(Task::Keep(pair))) = self.tasks.send(Task::Keep(pair)) {
+        let task = Task::Keep(Box::new(pair));
+        if let Err(mpsc::SendError(Task::Keep(pair))) = self.tasks.send(task) {
             self.counts.give_back(bytes);
             self.counts.drop_one(&pair.endpoint);
         }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lusk_domain::{Environment, ServiceName, SettingsChange, VersionName};
+use lusk_domain::{ServiceName, SettingsChange, VersionName};
 
 use super::{
     asset::{ModelChoice, environment, model},
@@ -187,7 +187,7 @@ fn whole_script(reader: &mut Reader, top: Section<'_>, base: &Path) -> Option<On
     let environment = match (given, top.get("environment")) {
         (Some(environment), _) => environment,
         (None, Some(_)) => return None,
-        (None, None) => EnvironmentChoice::Definition(Box::new(Environment::default())),
+        (None, None) => EnvironmentChoice::Definition(Box::default()),
     };
     Some(OnlineScript {
         script,
