@@ -67,7 +67,7 @@ pub(crate) enum ServiceCommand {
   lusk service list
   lusk service list -c AKS --model-name digits -o json")]
 pub(crate) struct ServiceListArgs {
-    /// Only services of this compute type: AKS or LOCAL
+    /// Only services of this compute type: AKS, AKSENDPOINT or LOCAL
     #[arg(short, long, value_name = "TYPE")]
     pub(crate) compute_type: Option<String>,
     /// Only services of this model, as `name:version`

@@ -56,10 +56,8 @@ impl Refusal {
             StatusCode::NOT_FOUND if begins("no environment `") => {
                 "`lusk environment list` shows those that are there"
             }
-            StatusCode::CONFLICT
-                if begins("service `") && self.message.contains("exists already") =>
-            {
-                "--overwrite replaces it; another --name makes another service"
+            StatusCode::CONFLICT if self.message.contains("` exists already; update it") => {
+                "--overwrite replaces it; another --name makes another one"
             }
             _ => return None,
         };
@@ -88,7 +86,13 @@ mod tests {
             Refusal::of(&error).help().unwrap_or_default()
         };
         assert!(help(404, "no service `a`").contains("lusk service list"));
-        assert!(help(409, "service `a` exists already; update it").contains("--overwrite"));
+        for taken in ["service `a`", "endpoint `a`", "`a`"] {
+            let said = help(409, &format!("{taken} exists already; update it, or not"));
+            assert!(said.contains("--overwrite"), "{taken}");
+        }
+        // Of a version the message itself says it.
+        let version = "endpoint `a`: version `b` exists already, update it instead";
+        assert_eq!(help(409, version), "");
         assert_eq!(help(409, "operation 1 on service `a` is still running"), "");
     }
 
