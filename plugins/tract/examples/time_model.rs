@@ -1,0 +1,49 @@
+//! Times calls of a model, for `tests/load/onnx`.
+//!
+//! Arguments: the model, and how many rows of how many columns of floats go in.
+//! For each line on stdin, a number of calls, one line on stdout: how many
+//! nanoseconds the calls took one by one. The first line tells what came out.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool for measurements, read by a script"
+)]
+
+use std::{env, fs, hint::black_box, io, time::Instant};
+
+use lusk_contract::{Backend, ModelSource, Tensor, TensorType};
+use lusk_domain::Digest;
+use lusk_tract::TractBackend;
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    let path = arguments.next().unwrap();
+    let rows: usize = arguments.next().unwrap().parse().unwrap();
+    let values = fs::read(arguments.next().unwrap()).unwrap();
+    let columns = values.len() / 4 / rows;
+    let source = ModelSource {
+        digest: Digest::of(&fs::read(&path).unwrap()),
+        label: path.clone(),
+        path: path.into(),
+    };
+    let session = TractBackend::new().load(&source).unwrap();
+    let input = Tensor::new(TensorType::F32, vec![rows, columns], values.into()).unwrap();
+    let inputs = [input];
+    for output in session.infer(&inputs).unwrap() {
+        let bytes = output.data().iter().map(|byte| format!("{byte:02x}"));
+        print!("{} ", bytes.collect::<String>());
+    }
+    println!();
+    for line in io::stdin().lines() {
+        let calls: usize = line.unwrap().trim().parse().unwrap();
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            let start = Instant::now();
+            black_box(session.infer(black_box(&inputs)).unwrap());
+            times.push(start.elapsed().as_nanos());
+        }
+        let times: Vec<String> = times.iter().map(u128::to_string).collect();
+        println!("{}", times.join(" "));
+    }
+}
