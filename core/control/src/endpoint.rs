@@ -32,6 +32,8 @@ impl Control {
     /// # Errors
     /// The store failed.
     pub async fn endpoint(&self, name: &ServiceName) -> Result<Option<EndpointView>, ControlError> {
+        // Shares and versions of one moment.
+        let _held = self.endpoints.lock().await;
         let Some(record) = self.parts.records.endpoint(name).await? else {
             return Ok(None);
         };
@@ -44,6 +46,7 @@ impl Control {
     /// # Errors
     /// The store failed.
     pub async fn endpoints(&self) -> Result<Vec<EndpointView>, ControlError> {
+        let _held = self.endpoints.lock().await;
         let records = self.parts.records.endpoints().await?;
         let views = self.services().await?;
         let endpoints = records.into_iter();

@@ -4,8 +4,9 @@
 //! of requests each version has had its share of them to less than one request, and so
 //! in any stretch to less than two (Tijdeman's solution of the chairman assignment
 //! problem, Discrete Mathematics 32, 1980). A caller may also be kept at one version:
-//! then a hash of what names the caller picks, and a change of the table moves only as
-//! many callers as it must (weighted rendezvous hashing).
+//! then a hash of what names the caller picks, and a change of the table moves few:
+//! nobody changes between versions whose shares stay in proportion (weighted rendezvous
+//! hashing).
 
 use sha2::{Digest as _, Sha256};
 

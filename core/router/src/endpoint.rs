@@ -35,9 +35,14 @@ struct Plan {
 #[derive(Debug)]
 struct Mirroring {
     mirror: Mirror,
-    /// Of the share's denominator 10,000: a copy whenever the sum passes a whole one.
+    /// In hundredths of a percent.
     step: u64,
 }
+
+/// Steps by the golden ratio's part of 10,000, to which it has no common divisor: each
+/// place comes once, spread evenly, and out of step with any split, so that the copies
+/// are not always of the same version's requests.
+const STRIDE: u64 = 6_181;
 
 /// Requests so far.
 #[derive(Debug, Default)]
@@ -116,7 +121,7 @@ impl EndpointRoute {
         let Mirroring { mirror, step } = self.mirror.as_ref()?;
         let whole = u64::from(Share::ALL.hundredths());
         let turn = self.turns.mirror.fetch_add(1, Relaxed) % whole;
-        ((turn + 1) * step / whole > turn * step / whole).then_some(mirror)
+        (turn * STRIDE % whole < *step).then_some(mirror)
     }
 }
 
@@ -188,6 +193,27 @@ pub(crate) mod tests {
         assert_eq!(endpoint.pick(None), None);
         assert_eq!(endpoint.pick(Some(b"anybody")), None);
         assert_eq!(endpoint.default_version(), None);
+    }
+
+    #[test]
+    fn copies_are_of_all_versions_requests() {
+        let mut record = record(20.0);
+        let share = Share::from_hundredths(2_000).unwrap();
+        record.mirror = Some(Mirror::new("red".parse().unwrap(), share).unwrap());
+        let endpoint = EndpointRoute::new(&record, access(), None);
+        let green = (0..10_000)
+            .map(|_| {
+                (
+                    endpoint.pick(None).unwrap().as_str() == "green",
+                    endpoint.pick_mirror(),
+                )
+            })
+            .filter(|(is_green, copy)| *is_green && copy.is_some())
+            .count();
+        assert!(
+            (350..=450).contains(&green),
+            "{green} of 2,000 copies, not a fifth"
+        );
     }
 
     proptest! {
