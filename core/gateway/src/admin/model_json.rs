@@ -43,14 +43,13 @@ pub(crate) fn details(model: &Model) -> Value {
     })
 }
 
-/// All three or nothing: the original's SDK raises where one is missing.
-fn requirements(wish: &ModelRequirements) -> Option<Value> {
-    let all = json!({
+/// All three, given or not: the original's SDK raises where one is missing.
+fn requirements(wish: &ModelRequirements) -> Value {
+    json!({
         "cpu": wish.cpu,
         "memoryInGB": wish.memory_in_gb,
         "gpu": wish.gpu,
-    });
-    (*wish != ModelRequirements::default()).then_some(all)
+    })
 }
 
 /// Whether a folder was registered: its name is the first part of every path.
@@ -63,13 +62,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requirements_are_whole_or_none() {
-        assert_eq!(requirements(&ModelRequirements::default()), None);
-        let cpu = ModelRequirements {
-            cpu: Some(0.5),
-            ..ModelRequirements::default()
-        };
-        let whole = json!({"cpu": 0.5, "memoryInGB": null, "gpu": null});
-        assert_eq!(requirements(&cpu), Some(whole));
+    fn requirements_are_whole_and_can_be_read_back() {
+        for cpu in [None, Some(0.5)] {
+            let wish = ModelRequirements {
+                cpu,
+                ..ModelRequirements::default()
+            };
+            let whole = json!({"cpu": cpu, "memoryInGB": null, "gpu": null});
+            assert_eq!(requirements(&wish), whole);
+            assert_eq!(
+                serde_json::from_value::<ModelRequirements>(whole).unwrap(),
+                wish
+            );
+        }
     }
 }
