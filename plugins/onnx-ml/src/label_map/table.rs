@@ -9,12 +9,13 @@ use crate::{
     rows::{mapped, single},
 };
 
-/// When two float keys are the same.
+/// When two float keys are the same, and which of the same keys counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FloatKeys {
-    /// When their bits are.
+    /// When their bits are. Before version 4, which says nothing about keys
+    /// that are there twice: the first one counts, as in onnxruntime.
     ByBits,
-    /// When they compare equal, or both are no number.
+    /// When they compare equal, or both are no number; the last one counts.
     ByValue,
 }
 
@@ -74,16 +75,22 @@ pub(crate) struct LookUp<K: Key, V: Datum> {
 }
 
 impl<K: Key, V: Datum> LookUp<K, V> {
-    /// Of keys that are the same, the last one counts.
     pub(crate) fn new(
         keys: impl IntoIterator<Item = K>,
         values: impl IntoIterator<Item = V>,
         default: V,
         floats: FloatKeys,
     ) -> Self {
-        let hashed = keys.into_iter().map(|key| key.hashed(floats));
+        let mut table = HashMap::new();
+        for (key, value) in keys.into_iter().zip(values) {
+            let entry = table.entry(key.hashed(floats));
+            match floats {
+                FloatKeys::ByBits => entry.or_insert(value),
+                FloatKeys::ByValue => entry.insert_entry(value).into_mut(),
+            };
+        }
         Self {
-            values: hashed.zip(values).collect(),
+            values: table,
             default,
             floats,
         }
