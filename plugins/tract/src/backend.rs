@@ -15,6 +15,7 @@ use tract_onnx::Onnx;
 use crate::{
     NAME,
     file::{ModelFile, locate},
+    ops,
     plan::Plans,
     session::TractSession,
     shortened, without_panic,
@@ -50,6 +51,7 @@ impl TractBackend {
     pub fn new() -> Self {
         let mut onnx = tract_onnx::onnx();
         lusk_onnx_ml::register(&mut onnx.op_register);
+        ops::register(&mut onnx.op_register);
         Self {
             onnx,
             loaded: Mutex::default(),

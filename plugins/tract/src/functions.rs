@@ -13,6 +13,7 @@ mod gates;
 mod loss;
 mod pooling;
 mod recurrent;
+mod reduce;
 mod resize;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
@@ -23,7 +24,7 @@ use body::Body;
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 12] = [
+const FUNCTIONS: [(&str, Function); 14] = [
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
     ("GRU", recurrent::in_reverse),
@@ -31,6 +32,8 @@ const FUNCTIONS: [(&str, Function); 12] = [
     ("LpPool", pooling::lp_pool),
     ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
     ("RNN", recurrent::in_reverse),
+    ("ReduceLogSumExp", reduce::log_sum_exp),
+    ("Resize", resize::resize),
     ("SoftmaxCrossEntropyLoss", loss::softmax_cross_entropy),
     ("SpaceToDepth", resize::space_to_depth),
     ("SwiGLU", gates::swi_glu),

@@ -10,13 +10,15 @@ use std::{
 
 use tract_onnx::{
     prelude::{
-        DatumType, InferenceFact, InferenceModel, InferenceModelExt, IntoArcTensor, TValue, TVec,
-        Tensor, TractResult,
+        DatumType, InferenceFact, InferenceModel, IntoArcTensor, TValue, TVec, Tensor, TractResult,
     },
     tract_hir::{internal::ensure, ops::konst::Const},
 };
 
-use crate::{plan::Runner, structural::Structural};
+use crate::{
+    plan::{Runner, translated},
+    structural::Structural,
+};
 
 /// How many plans are kept. Callers tend to send the same axes and sizes.
 const KEPT: usize = 8;
@@ -112,7 +114,7 @@ impl LatePlans {
     }
 
     fn make(&self, key: Key) -> TractResult<Arc<Runner>> {
-        let typed = self.specialised(&key)?.into_typed()?.into_decluttered()?;
+        let typed = translated(self.specialised(&key)?)?;
         let runner = Arc::new(Runner::new(typed)?);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.truncate(KEPT - 1);

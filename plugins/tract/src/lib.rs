@@ -2,7 +2,7 @@
 //!
 //! [`TractBackend`] keeps one copy of the weights per digest; `file` reads and
 //! checks a model before tract sees it, `functions` writes some operators with
-//! others, `plan` makes it runnable (`late`, if that
+//! others, `ops` adds some of our own, `plan` makes it runnable (`late`, if that
 //! depends on the values of inputs, which `structural` finds), `session` answers
 //! calls and `tensor` converts at the border.
 //!
@@ -13,6 +13,7 @@ mod backend;
 mod file;
 mod functions;
 mod late;
+mod ops;
 mod plan;
 mod session;
 mod structural;

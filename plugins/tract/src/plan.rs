@@ -23,6 +23,7 @@ use tract_onnx::{
 use crate::{
     file::{ModelFile, dimensions, element_type, initializer_names},
     late::LatePlans,
+    ops::extremum,
     structural::{Structural, structural_inputs},
     tensor::tensor_type,
 };
@@ -239,7 +240,6 @@ fn graph_of(proto: &ModelProto) -> TractResult<&GraphProto> {
 /// model then does not fit together, the first extents share one, as tables
 /// exported with one input per column mean it: they become a named batch.
 fn open(model: &InferenceModel, dims: &mut [Vec<InputDim>]) -> TractResult<TypedModel> {
-    let translated = |model: InferenceModel| model.into_typed()?.into_decluttered();
     let apart = named(model, own_symbol).and_then(translated);
     apart.or_else(|error| {
         let together = |input, axis| match axis {
@@ -316,7 +316,14 @@ fn single(model: InferenceModel) -> TractResult<TypedModel> {
         .map(|symbol| (symbol, TDim::from(1)))
         .collect();
     model.set_symbols(&ones)?;
-    model.into_typed()?.into_decluttered()
+    translated(model)
+}
+
+/// The model with all types known, as simple as tract can make it.
+pub(crate) fn translated(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut typed = model.into_typed()?;
+    extremum::replace(&mut typed);
+    typed.into_decluttered()
 }
 
 /// How many numbers the initializers hold.

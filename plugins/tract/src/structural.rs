@@ -11,10 +11,11 @@ use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
 use crate::file::{element_type, initializer_names};
 
 /// Operators and which of their inputs tract wants as constants.
-const SLOTS: [(&str, &[usize]); 37] = [
+const SLOTS: [(&str, &[usize]); 39] = [
     ("AffineGrid", &[1]),
     ("BatchNormalization", &[1, 2, 3, 4]),
     ("BlackmanWindow", &[0]),
+    ("Col2Im", &[1, 2]),
     ("ConstantOfShape", &[0]),
     ("CumSum", &[1]),
     ("DFT", &[1, 2]),
@@ -49,12 +50,14 @@ const SLOTS: [(&str, &[usize]); 37] = [
     ("Squeeze", &[1]),
     ("Tile", &[1]),
     ("Unsqueeze", &[1]),
+    ("Upsample", &[1]),
 ];
 
 /// Operators among them whose output is as large as the values say.
-const MAKERS: [&str; 12] = [
+const MAKERS: [&str; 14] = [
     "AffineGrid",
     "BlackmanWindow",
+    "Col2Im",
     "ConstantOfShape",
     "DFT",
     "Expand",
@@ -65,6 +68,7 @@ const MAKERS: [&str; 12] = [
     "Pad",
     "Resize",
     "Tile",
+    "Upsample",
 ];
 
 /// An input that decides what the graph looks like.

@@ -1,0 +1,183 @@
+//! `TfIdfVectorizer` of numbers: how often each of some sequences occurs.
+
+use std::collections::HashMap;
+
+use tract_onnx::{model::ParsingContext, pb::NodeProto, tract_hir::internal::*};
+
+use super::kernel::{Kernel, Port, operator};
+
+/// Builds the operator.
+pub(crate) fn tf_idf_vectorizer(
+    _context: &ParsingContext,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let number = |name| -> TractResult<usize> { Ok(usize::try_from(node.get_attr::<i64>(name)?)?) };
+    let lengths = number("min_gram_length")?..=number("max_gram_length")?;
+    let pool: Vec<i64> = node.get_attr_vec("pool_int64s")?;
+    let starts: Vec<usize> = node
+        .get_attr_vec::<i64>("ngram_counts")?
+        .into_iter()
+        .map(usize::try_from)
+        .collect::<Result<_, _>>()?;
+    let columns: Vec<usize> = node
+        .get_attr_vec::<i64>("ngram_indexes")?
+        .into_iter()
+        .map(usize::try_from)
+        .collect::<Result<_, _>>()?;
+    let weights = node.get_attr_opt_vec::<f32>("weights")?;
+    ensure!(
+        *lengths.start() > 0 && !lengths.is_empty(),
+        "sequences of {lengths:?} do not exist"
+    );
+    ensure!(
+        starts.len() >= *lengths.end(),
+        "some lengths of sequences have no pool"
+    );
+    ensure!(
+        weights
+            .as_ref()
+            .is_none_or(|weights| weights.len() == columns.len()),
+        "as many weights as sequences are needed"
+    );
+    let mode = match node.get_attr::<&str>("mode")? {
+        "TF" => Mode::Count,
+        "IDF" => Mode::Weight,
+        "TFIDF" => Mode::WeightedCount,
+        other => bail!("the mode `{other}` does not exist"),
+    };
+    let grams = grams(&pool, &starts, &columns, &lengths)?;
+    Ok(operator(TfIdf {
+        width: columns.iter().max().map_or(0, |last| last + 1),
+        max_skip: number("max_skip_count")?,
+        grams,
+        lengths,
+        weights: weighed(&columns, weights),
+        mode,
+    }))
+}
+
+/// The weight of each column, if there are any.
+fn weighed(columns: &[usize], weights: Option<Vec<f32>>) -> HashMap<usize, f32> {
+    let weights = weights.unwrap_or_default();
+    columns.iter().copied().zip(weights).collect()
+}
+
+/// The column of each sequence.
+fn grams(
+    pool: &[i64],
+    starts: &[usize],
+    columns: &[usize],
+    lengths: &std::ops::RangeInclusive<usize>,
+) -> TractResult<HashMap<Vec<i64>, usize>> {
+    let mut grams = HashMap::new();
+    let mut columns = columns.iter();
+    for (index, start) in starts.iter().enumerate() {
+        let (length, end) = (
+            index + 1,
+            starts.get(index + 1).copied().unwrap_or(pool.len()),
+        );
+        let part = pool.get(*start..end).context("the pool is too short")?;
+        for gram in part.chunks(length) {
+            let column = *columns.next().context("a sequence has no column")?;
+            if lengths.contains(&length) {
+                grams.insert(gram.to_vec(), column);
+            }
+        }
+    }
+    Ok(grams)
+}
+
+#[derive(Debug)]
+enum Mode {
+    Count,
+    Weight,
+    WeightedCount,
+}
+
+#[derive(Debug)]
+struct TfIdf {
+    width: usize,
+    max_skip: usize,
+    grams: HashMap<Vec<i64>, usize>,
+    lengths: std::ops::RangeInclusive<usize>,
+    weights: HashMap<usize, f32>,
+    mode: Mode,
+}
+
+impl Kernel for TfIdf {
+    fn name(&self) -> &'static str {
+        "TfIdfVectorizer"
+    }
+
+    fn output(&self, inputs: &[Port]) -> TractResult<Port> {
+        let [input] = inputs else {
+            bail!("expected 1 input, got {}", inputs.len());
+        };
+        ensure!(
+            matches!(input.kind, DatumType::I32 | DatumType::I64),
+            "sequences of {:?} are not supported",
+            input.kind
+        );
+        let mut shape = input.shape.clone();
+        ensure!(
+            matches!(shape.len(), 1 | 2),
+            "an input of rank {} does not fit",
+            shape.len()
+        );
+        let last = shape.len() - 1;
+        shape[last] = self.width.to_dim();
+        Ok(Port::new(f32::datum_type(), shape))
+    }
+
+    fn run(&self, inputs: &[&Tensor]) -> TractResult<Tensor> {
+        let numbers = inputs[0].cast_to::<i64>()?;
+        let numbers = numbers.try_as_plain_ram()?;
+        let numbers = numbers.as_slice::<i64>()?;
+        let mut shape: TVec<usize> = inputs[0].shape().into();
+        let last = shape.len() - 1;
+        let extent = std::mem::replace(&mut shape[last], self.width);
+        let rows: usize = shape[..last].iter().product();
+        let mut scores = vec![0f32; rows * self.width];
+        for row in 0..rows {
+            let counts = &mut scores[row * self.width..][..self.width];
+            self.count(&numbers[row * extent..][..extent], counts);
+            self.weigh(counts);
+        }
+        Tensor::from_shape(&shape, &scores)
+    }
+}
+
+impl TfIdf {
+    /// Sequences of one number are not counted again for each distance.
+    fn count(&self, row: &[i64], counts: &mut [f32]) {
+        for length in self.lengths.clone() {
+            let distances = if length == 1 {
+                1..=1
+            } else {
+                1..=self.max_skip + 1
+            };
+            for distance in distances {
+                let reach = (length - 1) * distance;
+                for start in 0..row.len().saturating_sub(reach) {
+                    let places = row[start..].iter().step_by(distance).take(length);
+                    let gram: Vec<i64> = places.copied().collect();
+                    if let Some(column) = self.grams.get(&gram) {
+                        counts[*column] += 1.;
+                    }
+                }
+            }
+        }
+    }
+
+    fn weigh(&self, counts: &mut [f32]) {
+        for (column, count) in counts.iter_mut().enumerate() {
+            let weight = self.weights.get(&column).copied().unwrap_or(1.);
+            match self.mode {
+                Mode::Count => {}
+                Mode::Weight if *count > 0. => *count = weight,
+                Mode::Weight => {}
+                Mode::WeightedCount => *count *= weight,
+            }
+        }
+    }
+}
