@@ -14,6 +14,8 @@ import sys
 import warnings
 
 import numpy as np
+import onnx
+import onnx.helper
 import onnxruntime
 from skl2onnx import to_onnx
 from sklearn import calibration, cluster, compose, datasets, decomposition, discriminant_analysis
@@ -22,6 +24,17 @@ from sklearn import multiclass, multioutput, naive_bayes, neighbors, neural_netw
 from sklearn import preprocessing, svm, tree
 
 warnings.filterwarnings("ignore")
+# skl2onnx 1.20 writes some integers as numpy's bytes and bools, which onnx 1.23 does not take.
+MAKE = onnx.helper.make_attribute
+
+
+def make_attribute(key, value, *more, **named):
+    if key == "nodes_missing_value_tracks_true":
+        value = [int(v) for v in value]
+    return MAKE(key, value, *more, **named)
+
+
+onnx.helper.make_attribute = make_attribute
 onnxruntime.set_default_logger_severity(3)
 OUT = pathlib.Path(sys.argv[1])
 ALL = "--all" in sys.argv
@@ -119,7 +132,7 @@ def classifiers(X, y, binary):
         export(f"bagging_{kind}", ensemble.BaggingClassifier(random_state=0), X, target, flat)
         export(f"ada_{kind}", ensemble.AdaBoostClassifier(random_state=0), X, target, flat, tolerance=1e-4)
         voters = [("a", linear_model.LogisticRegression()), ("b", ensemble.RandomForestClassifier(**SIZE))]
-        export(f"voting_{kind}", ensemble.VotingClassifier(voters, voting="soft"), X, target, flat)
+        export(f"voting_{kind}", ensemble.VotingClassifier(voters, voting="soft", flatten_transform=False), X, target, flat)
         export(f"stacking_{kind}", ensemble.StackingClassifier(voters), X, target, flat)
         for shape in ("linear", "poly", "sigmoid"):
             machine = svm.SVC(kernel=shape, probability=True, random_state=0)
@@ -171,7 +184,7 @@ def regressors(X, y):
     for estimator in (linear_model.Ridge(), linear_model.Lasso(), linear_model.ElasticNet(), linear_model.BayesianRidge(),
                       linear_model.HuberRegressor(), linear_model.SGDRegressor(random_state=0), linear_model.Lars(),
                       linear_model.PoissonRegressor(), neighbors.KNeighborsRegressor(), kernel_ridge.KernelRidge(),
-                      neural_network.MLPRegressor((8,), random_state=0), linear_model.TheilSenRegressor(random_state=0),
+                      neural_network.MLPRegressor(hidden_layer_sizes=(8,), random_state=0), linear_model.TheilSenRegressor(random_state=0),
                       linear_model.RANSACRegressor(random_state=0), dummy.DummyRegressor()):
         export(type(estimator).__name__.lower(), estimator, X, y)
     export("linear_numbers", linear_model.LinearRegression(), X, np.c_[y, -y])
