@@ -6,6 +6,7 @@
 //! Invariant: what a function makes uses only operators that tract has, so the
 //! check for missing operators that follows tells the truth.
 
+mod attention;
 mod body;
 mod bool_mask;
 mod crop;
@@ -24,7 +25,8 @@ use body::Body;
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 14] = [
+const FUNCTIONS: [(&str, Function); 15] = [
+    ("Attention", attention::attention),
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
     ("GRU", recurrent::in_reverse),
