@@ -9,6 +9,21 @@
 //! registered: no graph of tract carries maps, so a model with one is refused
 //! by the operator's name.
 //!
+//! The text of the specification decides. Where it is silent, the operators do
+//! what onnxruntime does; where both differ, they do what the text says:
+//!
+//! - a post transform changes the score of a single target, and both scores of
+//!   a classifier that has one column for two classes;
+//! - base values count for targets without votes, too;
+//! - the top class is the one with the highest score, whichever classes have
+//!   votes, and its label is one of those given;
+//! - a missing value follows `nodes_missing_value_tracks_true` in every mode;
+//! - `TreeEnsemble` numbers its post transforms as the text does;
+//! - `LabelEncoder` finds keys that are no number and, since version 4, takes
+//!   the last one of equal keys;
+//! - without a transform, one set of coefficients for two classes gives the
+//!   margins `-s` and `s`.
+//!
 //! Invariant: what a model may say wrongly is found when it is loaded; what a
 //! request may say wrongly is an error of that request. Neither is a panic.
 
