@@ -12,6 +12,7 @@ mod bool_mask;
 mod crop;
 mod gates;
 mod loss;
+mod pad;
 mod pooling;
 mod recurrent;
 mod reduce;
@@ -25,7 +26,7 @@ use body::Body;
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 15] = [
+const FUNCTIONS: [(&str, Function); 16] = [
     ("Attention", attention::attention),
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
@@ -33,6 +34,7 @@ const FUNCTIONS: [(&str, Function); 15] = [
     ("LSTM", recurrent::in_reverse),
     ("LpPool", pooling::lp_pool),
     ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
+    ("Pad", pad::pad),
     ("RNN", recurrent::in_reverse),
     ("ReduceLogSumExp", reduce::log_sum_exp),
     ("Resize", resize::resize),

@@ -125,7 +125,7 @@ impl<'a> Deciding<'a> {
         for node in &graph.node {
             let makes = MAKERS.contains(&node.op_type.as_str());
             for name in slots(node) {
-                found.directly.insert(name);
+                found.directly.extend(same_values(&makers, name));
                 found.walk(&makers, name, makes);
             }
         }
@@ -151,6 +151,20 @@ impl<'a> Deciding<'a> {
             }
         }
     }
+}
+
+/// `name` and what has the same values in another shape.
+fn same_values<'a>(makers: &HashMap<&'a str, &'a NodeProto>, name: &'a str) -> HashSet<&'a str> {
+    let mut names = HashSet::from([name]);
+    let mut from = name;
+    while let Some(node) = makers.get(from) {
+        let is_same = matches!(node.op_type.as_str(), "Identity" | "Reshape" | "Squeeze");
+        match node.input.first() {
+            Some(input) if is_same && names.insert(input) => from = input,
+            _ => break,
+        }
+    }
+    names
 }
 
 fn slots(node: &NodeProto) -> impl Iterator<Item = &str> {
