@@ -194,7 +194,7 @@ fn a_wrong_tree_is_refused() {
             floats("target_weights", &[1.0]),
             "`target_weights` has 1 values, `target_ids` has 2",
         ),
-        (int("n_targets", 1 << 40), "1 to 65536 are possible"),
+        (int("n_targets", 1 << 40), "1 to 1024 are possible"),
         (
             floats("base_values", &[1.0, 2.0]),
             "`base_values` has 2 values",
@@ -266,7 +266,12 @@ fn wrong_lists_are_refused() {
     refused(
         "FeatureVectorizer",
         &[ints("inputdimensions", &[1 << 50])],
-        "0 to 1048576",
+        "0 to 16777216",
+    );
+    refused(
+        "FeatureVectorizer",
+        &[ints("inputdimensions", &[5000])],
+        "pads 2 columns to 5000",
     );
     refused(
         "SVMRegressor",

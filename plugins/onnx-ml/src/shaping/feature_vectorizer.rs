@@ -7,11 +7,15 @@ use tract_onnx::tract_hir::internal::*;
 use crate::{
     attributes::Attributes,
     operator::{Kernel, Operator, Port},
-    rows::{NUMERIC, extents, filled, floats, table},
+    rows::{NUMERIC, check_columns, extents, filled, floats, table},
 };
 
-/// The most columns that padding may make.
-const MAX_COLUMNS: usize = 1 << 20;
+/// The most columns of one input.
+const MAX_COLUMNS: usize = 1 << 24;
+
+/// The most columns that padding may add to an input: they cost memory with
+/// every row.
+const MAX_PADDING: usize = 1024;
 
 /// The operator.
 #[derive(Debug)]
@@ -33,33 +37,38 @@ impl Operator for FeatureVectorizer {
             attributes.inputs()
         );
         let width = |width: &i64| {
-            usize::try_from(*width)
-                .ok()
+            let known = usize::try_from(*width).ok();
+            known
                 .filter(|width| *width <= MAX_COLUMNS)
-                .ok_or_else(|| {
-                    format_err!("`inputdimensions` holds {width}, 0 to {MAX_COLUMNS} are possible")
+                .with_context(|| {
+                    format!("`inputdimensions` holds {width}, 0 to {MAX_COLUMNS} are possible")
                 })
         };
         let widths: Vec<usize> = given.iter().map(width).collect::<TractResult<_>>()?;
-        let total: usize = widths.iter().sum();
-        ensure!(
-            total <= MAX_COLUMNS,
-            "`inputdimensions` makes {total} columns, at most {MAX_COLUMNS} are possible"
-        );
         Ok(Arc::new(Self { widths }))
     }
+}
+
+/// Checks how far an input of `columns` is padded.
+fn check_padding(width: usize, columns: usize) -> TractResult<()> {
+    ensure!(
+        width <= columns.saturating_add(MAX_PADDING),
+        "`inputdimensions` pads {columns} columns to {width}, at most {MAX_PADDING} may be added"
+    );
+    Ok(())
 }
 
 impl Kernel for FeatureVectorizer {
     fn outputs(&self, inputs: &[Port]) -> TractResult<TVec<Port>> {
         let mut rows: Option<TDim> = None;
-        for input in inputs {
+        for (input, width) in inputs.iter().zip(&self.widths) {
             ensure!(
                 NUMERIC.contains(&input.kind),
                 "an input of {:?} does not fit, {NUMERIC:?} do",
                 input.kind
             );
-            let (own, _) = table(&input.shape)?;
+            let (own, columns) = table(&input.shape)?;
+            check_columns(&columns, |columns| check_padding(*width, columns))?;
             let first = rows.get_or_insert_with(|| own.clone());
             ensure!(
                 *first == own,
@@ -75,6 +84,9 @@ impl Kernel for FeatureVectorizer {
         let first = inputs.first().context("there is no input")?;
         let (rows, _) = extents(first)?;
         let total: usize = self.widths.iter().sum();
+        for (input, width) in inputs.iter().zip(&self.widths) {
+            check_padding(*width, extents(input)?.1)?;
+        }
         let output = filled(&[rows, total], |to: &mut [f32]| {
             let mut start = 0;
             for (input, width) in inputs.iter().zip(&self.widths) {

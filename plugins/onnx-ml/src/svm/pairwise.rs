@@ -28,7 +28,7 @@ pub(crate) fn couple(pairs: &[f64], classes: usize) -> Vec<f64> {
     let mut found = vec![1.0 / classes as f64; classes];
     let mut slopes = vec![0.0; classes];
     let enough = 0.005 / classes as f64;
-    for _ in 0..MAX_ROUNDS.max(classes) {
+    for _ in 0..MAX_ROUNDS {
         let rows = quadratic.chunks_exact(classes);
         for (slope, row) in slopes.iter_mut().zip(rows) {
             *slope = row.iter().zip(&found).map(|(q, p)| q * p).sum();

@@ -9,7 +9,7 @@ use super::{
     draft::{Branch, Draft, Mode, Node, Vote},
     engine::Engine,
     forest::Aggregate,
-    nodes::{MAX_TARGETS, feature_column, same_length},
+    nodes::{feature_column, same_length, targets},
 };
 use crate::{
     attributes::{Attributes, Numbers},
@@ -106,11 +106,7 @@ fn numbers(attributes: &Attributes, name: &str) -> TractResult<Numbers> {
 
 /// Branches first, at their own positions, then leaves with one vote each.
 fn draft(attributes: &Attributes, splits: &Numbers, weights: &Numbers) -> TractResult<Draft> {
-    let targets = attributes.int("n_targets")?.unwrap_or(1);
-    let targets = usize::try_from(targets)
-        .ok()
-        .filter(|targets| (1..=MAX_TARGETS).contains(targets))
-        .with_context(|| format!("`n_targets` is {targets}, 1 to {MAX_TARGETS} are possible"))?;
+    let targets = targets(attributes, weights.len())?;
     let mut draft = Draft {
         targets,
         ..Draft::default()

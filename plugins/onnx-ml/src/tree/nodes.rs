@@ -8,8 +8,9 @@ use tract_onnx::tract_hir::internal::*;
 use super::draft::{Branch, Draft, Mode, Node, Vote};
 use crate::attributes::{Attributes, Numbers};
 
-/// The most targets, or classes, that an ensemble may have.
-pub(crate) const MAX_TARGETS: usize = 1 << 16;
+/// How many targets an ensemble may have without as many votes: each costs
+/// memory with every row.
+const TARGETS_WITHOUT_VOTES: usize = 1024;
 
 /// The attributes of nodes, in all versions.
 pub(crate) struct Nodes<'a> {
@@ -118,12 +119,18 @@ pub(crate) fn same_length(
     Ok(())
 }
 
+/// The attribute `n_targets` of an ensemble with so many votes.
+pub(crate) fn targets(attributes: &Attributes, votes: usize) -> TractResult<usize> {
+    let targets = attributes.int("n_targets")?.unwrap_or(1);
+    let most = votes.max(TARGETS_WITHOUT_VOTES);
+    usize::try_from(targets)
+        .ok()
+        .filter(|targets| (1..=most).contains(targets))
+        .with_context(|| format!("`n_targets` is {targets}, 1 to {most} are possible"))
+}
+
 /// A draft of the trees with votes on `targets` targets.
 pub(crate) fn draft(nodes: &Nodes, votes: &Votes, targets: usize) -> TractResult<Draft> {
-    ensure!(
-        (1..=MAX_TARGETS).contains(&targets),
-        "there are {targets} targets, 1 to {MAX_TARGETS} are possible"
-    );
     let mut draft = Draft {
         targets,
         ..Draft::default()

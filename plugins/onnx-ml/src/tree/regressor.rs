@@ -7,7 +7,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::{
     engine::Engine,
     forest::Aggregate,
-    nodes::{Nodes, Votes, base_values, draft},
+    nodes::{Nodes, Votes, base_values, draft, targets},
 };
 use crate::{
     attributes::Attributes,
@@ -60,10 +60,9 @@ impl Operator for TreeEnsembleRegressor {
             Some("MAX") => Aggregate::Max,
             Some(other) => bail!("`aggregate_function` is `{other}`, which does not exist"),
         };
-        let targets = attributes.int("n_targets")?.unwrap_or(1);
-        let targets = usize::try_from(targets).unwrap_or(0);
         let nodes = Nodes::read(attributes)?;
         let votes = Votes::read(attributes, "target")?;
+        let targets = targets(attributes, votes.ids.len())?;
         let draft = draft(&nodes, &votes, targets)?;
         let is_double = nodes.is_double() || votes.weights.is_double();
         Ok(Arc::new(Self {
