@@ -92,3 +92,6 @@ fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
 fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
+
+#[cfg(test)]
+mod tests;

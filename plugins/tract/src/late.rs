@@ -15,10 +15,7 @@ use tract_onnx::{
     tract_hir::{internal::ensure, ops::konst::Const},
 };
 
-use crate::{
-    plan::{Runner, translated},
-    structural::Structural,
-};
+use crate::{plan::translated, runner::Runner, structural::Structural};
 
 /// How many plans are kept. Callers tend to send the same axes and sizes.
 const KEPT: usize = 8;

@@ -15,9 +15,13 @@ mod functions;
 mod late;
 mod ops;
 mod plan;
+mod runner;
 mod session;
+mod signature;
 mod structural;
 mod tensor;
+#[cfg(test)]
+mod testing;
 
 pub use backend::TractBackend;
 

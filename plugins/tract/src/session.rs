@@ -6,8 +6,9 @@ use lusk_contract::{BackendError, Session, Signature, Tensor, TensorSpec};
 use tract_onnx::prelude::{TValue, TVec, TractResult};
 
 use crate::{
-    plan::{InputDim, Plans},
+    plan::Plans,
     shortened,
+    signature::InputDim,
     tensor::{enter, leave},
     without_panic,
 };

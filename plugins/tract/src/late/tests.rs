@@ -1,65 +1,22 @@
-use std::{collections::BTreeSet, path::PathBuf};
-
 use tract_onnx::{
-    pb::{
-        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto,
-        ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::Dimension, type_proto,
-    },
+    pb::tensor_proto::DataType,
     prelude::{IntoTValue, IntoTensor, tensor1, tvec},
 };
 
-use crate::{file::ModelFile, plan::Plans};
+use crate::{
+    plan::Plans,
+    testing::{self, model, value},
+};
 
 use super::*;
 
-fn value(name: &str, kind: DataType, rank: usize) -> ValueInfoProto {
-    let tensor = type_proto::Tensor {
-        elem_type: kind.into(),
-        shape: Some(TensorShapeProto {
-            dim: vec![Dimension::default(); rank],
-        }),
-    };
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    }
-}
-
 /// A model of one operator with a float input and one that decides.
 fn plans(operator: &str, rank: usize) -> Plans {
-    let node = NodeProto {
-        op_type: operator.into(),
-        input: vec!["x".into(), "how".into()],
-        output: vec!["y".into()],
-        ..NodeProto::default()
-    };
-    let graph = GraphProto {
-        node: vec![node],
-        input: vec![
-            value("x", DataType::Float, rank),
-            value("how", DataType::Int64, 1),
-        ],
-        output: vec![value("y", DataType::Float, rank)],
-        ..GraphProto::default()
-    };
-    let proto = ModelProto {
-        graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto {
-            version: 18,
-            ..OperatorSetIdProto::default()
-        }],
-        ..ModelProto::default()
-    };
-    let file = ModelFile {
-        proto,
-        folder: PathBuf::new(),
-        external: BTreeSet::new(),
-    };
-    Plans::translate(&tract_onnx::onnx(), &file).unwrap()
+    let inputs = vec![
+        value("x", DataType::Float, rank),
+        value("how", DataType::Int64, 1),
+    ];
+    testing::plans(model(operator, 18, inputs, vec![], rank)).unwrap()
 }
 
 fn ask(plans: &Plans, x: &Tensor, how: &[i64]) -> TractResult<Tensor> {

@@ -1,0 +1,89 @@
+//! A plan that runs, and its states.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use tract_onnx::prelude::{
+    DatumType, IntoRunnable, Symbol, SymbolValues, TDim, TValue, TVec, Tensor, TractResult,
+    TypedModel, TypedRunnableModel, TypedSimpleState,
+};
+
+/// A runnable plan and the states that wait for the next call.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    plan: Arc<TypedRunnableModel>,
+    /// Which input and axis tells the extent that a symbol stands for.
+    symbols: Vec<(usize, usize, Symbol)>,
+    idle: Mutex<Vec<TypedSimpleState>>,
+    max_idle: usize,
+}
+
+impl Runner {
+    pub(crate) fn new(model: TypedModel) -> TractResult<Self> {
+        let plan = model.into_optimized()?.into_runnable()?;
+        let mut symbols = Vec::new();
+        for input in 0..plan.model().inputs.len() {
+            for (axis, dim) in plan.model().input_fact(input)?.shape.iter().enumerate() {
+                if let TDim::Sym(symbol) = dim {
+                    symbols.push((input, axis, symbol.clone()));
+                }
+            }
+        }
+        Ok(Self {
+            plan,
+            symbols,
+            idle: Mutex::new(Vec::new()),
+            max_idle: thread::available_parallelism().map_or(1, usize::from),
+        })
+    }
+
+    /// Computes. The state of a call that failed is not used again.
+    pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let mut known = SymbolValues::default();
+        for (input, axis, symbol) in &self.symbols {
+            known.set(symbol, i64::try_from(inputs[*input].shape()[*axis])?);
+        }
+        let mut outputs = self.compute(inputs)?;
+        for output in &mut outputs {
+            if output.datum_type() == DatumType::TDim {
+                *output = evaluated(output, &known)?.into();
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn compute(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let idle = self.idle().pop();
+        let mut state = match idle {
+            Some(state) => state,
+            None => self.plan.spawn()?,
+        };
+        let outputs = state.run(inputs)?;
+        // A recurrent operator would go on where the last request left it.
+        let remembers = state.op_states.iter().any(Option::is_some);
+        if !remembers {
+            let mut idle = self.idle();
+            if idle.len() < self.max_idle {
+                idle.push(state);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Nothing can panic while the lock is held, so its content is whole.
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<TypedSimpleState>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Extents as numbers: tract hands out `Shape` of an open input as symbols.
+fn evaluated(extents: &Tensor, known: &SymbolValues) -> TractResult<Tensor> {
+    let view = extents.try_as_plain_ram()?;
+    let dims = view.as_slice::<TDim>()?.iter();
+    let numbers: Vec<i64> = dims
+        .map(|dim| dim.eval(known).to_i64())
+        .collect::<Result<_, _>>()?;
+    Tensor::from_shape(extents.shape(), &numbers)
+}
