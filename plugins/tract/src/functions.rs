@@ -18,7 +18,10 @@ mod recurrent;
 mod reduce;
 mod resize;
 
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_proto::DataType,
+    type_proto,
+};
 
 use body::Body;
 
@@ -67,6 +70,7 @@ fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
     for mut node in std::mem::take(&mut graph.node) {
         for attribute in &mut node.attribute {
             for inner in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+                inner.input.iter_mut().for_each(guess_type);
                 graph_with(inner, version)?;
             }
         }
@@ -87,6 +91,20 @@ fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
     }
     graph.node = nodes;
     Ok(())
+}
+
+/// An inner graph need not say the types of its inputs, which tract asks for.
+/// Most are floats; where one is not, the model does not fit together and is
+/// refused.
+fn guess_type(input: &mut ValueInfoProto) {
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float.into(),
+        shape: None,
+    };
+    input.r#type.get_or_insert_with(|| TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        ..TypeProto::default()
+    });
 }
 
 fn is_standard(domain: &str) -> bool {

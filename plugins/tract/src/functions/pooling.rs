@@ -13,6 +13,9 @@ pub(crate) fn lp_pool(node: &NodeProto, body: &mut Body) -> Result<bool, String>
     let kernel = attribute(node, "kernel_shape").ok_or("lacks its kernel")?;
     let window = kernel.ints.iter().map(|extent| *extent as f32).product();
     let power = attribute(node, "p").map_or(2., |p| p.i as f32);
+    if power < 1. {
+        return Err(format!("has the impossible norm {power}"));
+    }
 
     let exponent = body.number(power, data);
     let positive = body.call("Abs", &[data], vec![]);

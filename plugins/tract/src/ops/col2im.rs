@@ -4,6 +4,9 @@ use tract_onnx::{model::ParsingContext, pb::NodeProto, tract_hir::internal::*};
 
 use super::kernel::{Kernel, Port, operator};
 
+/// The most elements of an image: a model may ask for them in a few bytes.
+const MAX_ELEMENTS: i64 = 1 << 28;
+
 /// Builds the operator.
 pub(crate) fn col2im(
     _context: &ParsingContext,
@@ -56,7 +59,7 @@ impl Kernel for Col2Im {
         let constant = "image and block must be constants";
         let image = extents(image.value.as_ref().context(constant)?)?;
         let block = extents(block.value.as_ref().context(constant)?)?;
-        let block: i64 = block.iter().product();
+        let block = product(block.iter().copied())?;
         ensure!(block > 0, "the block is empty");
         let mut shape = tvec![columns.shape[0].clone(), columns.shape[1].clone() / block];
         shape.extend(image.iter().map(|extent| extent.to_dim()));
@@ -68,9 +71,9 @@ impl Kernel for Col2Im {
         let kind = inputs[0].datum_type();
         let columns = inputs[0].cast_to::<f64>()?;
         let columns = columns.try_as_plain_ram()?;
-        let image: i64 = axes.iter().map(|axis| axis.extent).product();
-        let block: i64 = axes.iter().map(|axis| axis.block).product();
-        let steps: i64 = axes.iter().map(|axis| axis.steps).product();
+        let image = product(axes.iter().map(|axis| axis.extent))?;
+        let block = product(axes.iter().map(|axis| axis.block))?;
+        let steps = product(axes.iter().map(|axis| axis.steps))?;
         let &[batch, rows, count] = inputs[0].shape() else {
             bail!("columns of rank {} do not fit", inputs[0].rank());
         };
@@ -83,6 +86,7 @@ impl Kernel for Col2Im {
             "{rows} rows are no whole blocks of {block}"
         );
         let channels = rows / block as usize;
+        product([batch as i64, channels as i64, image].into_iter())?;
         let mut added = vec![0f64; batch * channels * image as usize];
         let targets = targets(&axes, block, steps);
         let planes = columns.as_slice::<f64>()?.chunks(targets.len().max(1));
@@ -114,14 +118,19 @@ impl Col2Im {
             let dilation = of(&self.dilations, place, 1)?;
             let stride = of(&self.strides, place, 1).filter(|stride| *stride > 0)?;
             let (pad, end) = (of(&self.pads, place, 0)?, of(&self.pads, place + rank, 0)?);
-            let reach = dilation.checked_mul(block - 1)? + 1;
+            let reach = dilation
+                .checked_mul(block.checked_sub(1)?)?
+                .checked_add(1)?;
             Some(Axis {
                 extent,
                 block,
                 dilation,
                 pad,
                 stride,
-                steps: (extent + pad + end - reach).div_euclid(stride) + 1,
+                steps: padded(extent, pad, end)?
+                    .checked_sub(reach)?
+                    .div_euclid(stride)
+                    + 1,
             })
         };
         let axes: Option<Vec<Axis>> = (0..rank).map(axis).collect();
@@ -133,6 +142,18 @@ impl Col2Im {
         );
         Ok(axes)
     }
+}
+
+fn padded(extent: i64, pad: i64, end: i64) -> Option<i64> {
+    extent.checked_add(pad)?.checked_add(end)
+}
+
+/// How many elements extents make, if they are not too many.
+fn product(mut extents: impl Iterator<Item = i64>) -> TractResult<i64> {
+    let product = extents.try_fold(1i64, |product, extent| product.checked_mul(extent));
+    product
+        .filter(|product| *product <= MAX_ELEMENTS)
+        .with_context(|| format!("more than {MAX_ELEMENTS} elements are asked for"))
 }
 
 /// Where each value of a channel's columns goes; nowhere if into the padding.

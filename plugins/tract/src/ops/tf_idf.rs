@@ -6,6 +6,9 @@ use tract_onnx::{model::ParsingContext, pb::NodeProto, tract_hir::internal::*};
 
 use super::kernel::{Kernel, Port, operator};
 
+/// The most columns of an output: a model may ask for them in a few bytes.
+const MAX_COLUMNS: usize = 1 << 24;
+
 /// Builds the operator.
 pub(crate) fn tf_idf_vectorizer(
     _context: &ParsingContext,
@@ -45,9 +48,17 @@ pub(crate) fn tf_idf_vectorizer(
         "TFIDF" => Mode::WeightedCount,
         other => bail!("the mode `{other}` does not exist"),
     };
+    let width = columns
+        .iter()
+        .max()
+        .map_or(0, |last| last.saturating_add(1));
+    ensure!(
+        width <= MAX_COLUMNS,
+        "{width} columns are too many, at most {MAX_COLUMNS} are allowed"
+    );
     let grams = grams(&pool, &starts, &columns, &lengths)?;
     Ok(operator(TfIdf {
-        width: columns.iter().max().map_or(0, |last| last + 1),
+        width,
         max_skip: number("max_skip_count")?,
         grams,
         lengths,
