@@ -5,13 +5,21 @@ mod bit_cast;
 mod bit_shift;
 mod col2im;
 mod cum_prod;
-pub(crate) mod extremum;
+mod extremum;
 mod kernel;
+mod one_hot;
 mod reverse_sequence;
 mod tf_idf;
 mod upsample;
 
-use tract_onnx::model::OnnxOpRegister;
+use tract_onnx::{
+    model::OnnxOpRegister,
+    prelude::TypedModel,
+    tract_core::ops::{
+        array::OneHot,
+        nn::{Reduce, Reducer},
+    },
+};
 
 /// Adds the operators, replacing those of the same name.
 pub(crate) fn register(registry: &mut OnnxOpRegister) {
@@ -25,4 +33,17 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("ReverseSequence", reverse_sequence::reverse_sequence);
     registry.insert("TfIdfVectorizer", tf_idf::tf_idf_vectorizer);
     registry.insert("Upsample", upsample::upsample);
+}
+
+/// Puts our operators in the place of those that tract computes wrongly.
+pub(crate) fn correct(model: &mut TypedModel) {
+    for node in model.nodes_mut() {
+        if let Some(one_hot) = node.op_as::<OneHot>() {
+            node.op = Box::new(one_hot::Lights(one_hot.clone()));
+        } else if let Some(reduce) = node.op_as::<Reduce>()
+            && matches!(reduce.reducer, Reducer::Max | Reducer::Min)
+        {
+            node.op = Box::new(extremum::Extremum(reduce.clone()));
+        }
+    }
 }

@@ -19,7 +19,7 @@ use tract_onnx::{
 use crate::{
     file::ModelFile,
     late::LatePlans,
-    ops::extremum,
+    ops,
     runner::Runner,
     signature::{InputDim, declared_signature, input_dims, signature},
     structural::{Structural, structural_inputs},
@@ -243,7 +243,7 @@ fn single(model: InferenceModel) -> TractResult<TypedModel> {
 /// The model with all types known, as simple as tract can make it.
 pub(crate) fn translated(model: InferenceModel) -> TractResult<TypedModel> {
     let mut typed = model.into_typed()?;
-    extremum::replace(&mut typed);
+    ops::correct(&mut typed);
     typed.into_decluttered()
 }
 

@@ -8,19 +8,9 @@ use tract_onnx::{
     tract_hir::internal::*,
 };
 
-/// Puts our reductions in the place of tract's.
-pub(crate) fn replace(model: &mut TypedModel) {
-    for node in model.nodes_mut() {
-        let reduce = node.op_as::<Reduce>();
-        if let Some(reduce) = reduce.filter(|r| matches!(r.reducer, Reducer::Max | Reducer::Min)) {
-            node.op = Box::new(Extremum(reduce.clone()));
-        }
-    }
-}
-
 /// `Reduce` to an extremum.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Extremum(Reduce);
+pub(crate) struct Extremum(pub(crate) Reduce);
 
 impl Op for Extremum {
     fn name(&self) -> StaticName {
