@@ -29,7 +29,7 @@ use body::Body;
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 16] = [
+const FUNCTIONS: [(&str, Function); 17] = [
     ("Attention", attention::attention),
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
@@ -37,6 +37,7 @@ const FUNCTIONS: [(&str, Function); 16] = [
     ("LSTM", recurrent::in_reverse),
     ("LpPool", pooling::lp_pool),
     ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
+    ("PRelu", gates::p_relu),
     ("Pad", pad::pad),
     ("RNN", recurrent::in_reverse),
     ("ReduceLogSumExp", reduce::log_sum_exp),

@@ -29,6 +29,28 @@ pub(crate) fn swi_glu(node: &NodeProto, body: &mut Body) -> Result<bool, String>
     Ok(true)
 }
 
+/// The first version of `PRelu` that broadcasts its slopes along the last axes.
+const BROADCASTS_SLOPES: i64 = 7;
+
+/// `PRelu` with one slope per channel, the second axis, as it was at first.
+pub(crate) fn p_relu(node: &NodeProto, body: &mut Body) -> Result<bool, String> {
+    let (data, slopes) = (needed(node, 0)?, needed(node, 1)?);
+    let Some(result) = output(node, 0) else {
+        return Ok(false);
+    };
+    if body.version() >= BROADCASTS_SLOPES {
+        return Ok(false);
+    }
+    let channels = body.integers(&[0, 0, -1]);
+    let flat = body.call("Reshape", &[data, &channels], vec![]);
+    let column = body.integers(&[-1, 1]);
+    let slopes = body.call("Reshape", &[slopes, &column], vec![]);
+    let sloped = body.call("PRelu", &[&flat, &slopes], vec![]);
+    let shape = body.call("Shape", &[data], vec![]);
+    body.call_as("Reshape", &[&sloped, &shape], vec![], result);
+    Ok(true)
+}
+
 fn factor(node: &NodeProto) -> f32 {
     attribute(node, "alpha").map_or(1., |alpha| alpha.f)
 }
