@@ -7,6 +7,7 @@ mod col2im;
 mod cum_prod;
 mod extremum;
 mod kernel;
+mod mat_mul;
 mod one_hot;
 mod reverse_sequence;
 mod tf_idf;
@@ -30,6 +31,7 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("BitShift", bit_shift::bit_shift);
     registry.insert("Col2Im", col2im::col2im);
     registry.insert("CumProd", cum_prod::cum_prod);
+    registry.insert("MatMul", mat_mul::mat_mul);
     registry.insert("ReverseSequence", reverse_sequence::reverse_sequence);
     registry.insert("TfIdfVectorizer", tf_idf::tf_idf_vectorizer);
     registry.insert("Upsample", upsample::upsample);
