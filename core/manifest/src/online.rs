@@ -12,6 +12,7 @@ mod quantity;
 mod scale;
 mod script;
 mod traffic;
+mod which;
 
 pub use self::{
     asset::{ModelChoice, NewModel},

@@ -14,6 +14,7 @@ use super::{
     read,
     scale::{resources, scaling},
     script::script,
+    which::{DEPLOYMENT, ENDPOINT, refuse_other},
 };
 use crate::{
     Checked, EnvironmentChoice, InferenceChange, ManifestError, Override, Source,
@@ -90,6 +91,9 @@ const KNOWN: [&str; 19] = [
     "app_insights_enabled",
 ];
 
+/// What only an endpoint's file has.
+const OF_ENDPOINTS: [&str; 3] = ["auth_mode", "traffic", "mirror_traffic"];
+
 /// What a node has no use for.
 const IDLE: [&str; 6] = [
     "instance_type",
@@ -139,6 +143,7 @@ pub fn online_deployment(
     base: &Path,
 ) -> Result<Checked<OnlineDeployment>, ManifestError> {
     read(source, overrides, |reader, top| {
+        refuse_other(reader, top, &ENDPOINT, &DEPLOYMENT, &OF_ENDPOINTS)?;
         Some(from_root(reader, top, base))
     })
 }

@@ -7,12 +7,12 @@ use lusk_domain::ServiceName;
 use super::{
     kind, named, read,
     traffic::{Shares, check_mirror, check_traffic, shares},
+    which::{DEPLOYMENT, ENDPOINT, refuse_other},
 };
 use crate::{
     Checked, ManifestError, Override, Source,
     node::shortened,
     reader::{Reader, Section},
-    suggest::nearest,
 };
 
 /// An endpoint as its YAML has it.
@@ -53,7 +53,11 @@ const IDLE: [&str; 5] = [
     "location",
 ];
 
-const AUTH_MODES: [&str; 3] = ["key", "aml_token", "aad_token"];
+/// Modes of the format that no node has, without what is put between their words.
+const TOKENS: [&str; 2] = ["amltoken", "aadtoken"];
+
+/// What only a deployment's file has.
+const OF_DEPLOYMENTS: [&str; 3] = ["endpoint_name", "model", "code_configuration"];
 
 /// Reads an endpoint with `overrides` laid over it.
 ///
@@ -64,6 +68,7 @@ pub fn online_endpoint(
     overrides: &[Override],
 ) -> Result<Checked<OnlineEndpoint>, ManifestError> {
     read(source, overrides, |reader, top| {
+        refuse_other(reader, top, &DEPLOYMENT, &ENDPOINT, &OF_DEPLOYMENTS)?;
         Some(from_root(reader, top))
     })
 }
@@ -88,17 +93,18 @@ fn check_auth(reader: &mut Reader, top: Section<'_>) {
     let (Some(node), Some(text)) = (top.get(KEY), reader.text(top, KEY)) else {
         return;
     };
-    let lower = text.to_ascii_lowercase();
-    let (message, help) = match lower.as_str() {
-        "key" => return,
-        "aml_token" | "aad_token" => (
-            format!("`{KEY}`: `{lower}`: no endpoint takes tokens here"),
-            Some("use `auth_mode: key`".to_owned()),
-        ),
-        _ => (
-            format!("`{KEY}`: `{}` is unknown, expected key", shortened(&text)),
-            nearest(&text, AUTH_MODES).map(|near| format!("did you mean `{near}`?")),
-        ),
+    let bare = text.to_ascii_lowercase().replace(['_', '-'], "");
+    if bare == "key" {
+        return;
+    }
+    let text = shortened(&text);
+    let message = match TOKENS.contains(&bare.as_str()) {
+        true => format!("`{KEY}`: `{text}`: no endpoint takes tokens here"),
+        false => format!("`{KEY}`: `{text}` is unknown, expected key"),
     };
-    reader.problem(&node.place, message, help);
+    reader.problem(
+        &node.place,
+        message,
+        Some("use `auth_mode: key`".to_owned()),
+    );
 }

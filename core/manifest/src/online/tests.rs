@@ -54,6 +54,44 @@ mirror_traffic:
 }
 
 #[test]
+fn a_mode_with_tokens_leads_to_the_one_with_keys() {
+    for mode in ["aml_token", "AMLToken", "aad_token", "AADToken", "kee"] {
+        let told = report(&endpoint(&format!("name: shop\nauth_mode: {mode}\n")));
+        assert!(told.contains(&format!("`{mode}`")), "{told}");
+        assert!(told.contains("help: use `auth_mode: key`"), "{told}");
+        assert!(!told.contains("did you mean"), "{told}");
+    }
+    assert_eq!(report(&endpoint("name: shop\nauth_mode: Key\n")), "");
+}
+
+#[test]
+fn a_file_of_the_other_kind_is_told_with_its_command() {
+    let schema = |kind: &str| format!("$schema: https://host/managedOnline{kind}.schema.json\n");
+    for text in [
+        "name: blue\nendpoint_name: shop\n".to_owned(),
+        "name: blue\nmodel: azureml:digits:1\n".to_owned(),
+        schema("Deployment") + "name: blue\n",
+    ] {
+        let told = report(&endpoint(&text));
+        assert!(told.contains("this is a deployment's file"), "{told}");
+        let command = "`lusk online-deployment create -f endpoint.yml`";
+        assert!(told.contains(command), "{told}");
+        assert!(!told.contains("unknown key"), "{told}");
+    }
+    for text in [
+        "name: shop\nauth_mode: key\n".to_owned(),
+        "name: shop\ntraffic: {blue: 100}\n".to_owned(),
+        schema("Endpoint") + "name: shop\n",
+    ] {
+        let told = report(&deployment(&text, Path::new("/")));
+        assert!(told.contains("this is an endpoint's file"), "{told}");
+        let command = "`lusk online-endpoint create -f blue.yml`";
+        assert!(told.contains(command), "{told}");
+        assert!(!told.contains("`model` is missing"), "{told}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_an_endpoint_is_told_together() {
     let read = endpoint(
         "name: Shop
