@@ -6,6 +6,7 @@
 //! nothing else.
 
 mod batching;
+mod binomial;
 mod breach;
 mod compare;
 mod digest;
