@@ -1,9 +1,11 @@
 //! Versions of an endpoint compared: how each does, and what is different from the
 //! control.
 //!
-//! Every interval holds its number with 95 % confidence; the methods and their sources
-//! are told in `estimate`. Each is for itself: of twenty differences between two equal
-//! versions, one looks significant.
+//! Intervals are made for 95 % confidence; the methods and their sources are told in
+//! `estimate`. Those of percentiles hold at least that, whatever the latencies are like;
+//! those of error rates about that; those of means as far as the mean of so many
+//! latencies is distributed normally, which of a few skewed ones it is not. Each is for
+//! itself: of twenty differences between two equal versions, one looks significant.
 
 use std::fmt;
 
@@ -14,8 +16,8 @@ use crate::{
     estimate::{self, Estimate, fewest_for},
 };
 
-/// Fewer requests than this on either side are not compared: below it, the means of
-/// skewed latencies are too far from a normal distribution for Welch's interval.
+/// Fewer requests than this on either side are not compared: the means of fewer skewed
+/// latencies are far from a normal distribution, which Welch's interval goes by.
 pub const FEWEST_COMPARED: u64 = 30;
 
 /// What versions are compared by. Less is better of each.
