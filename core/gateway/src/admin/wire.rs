@@ -19,7 +19,7 @@ mod endpoint;
 
 pub(crate) use endpoint::{
     AKS_ENDPOINT, NewVersion, VersionType, create_endpoint, is_endpoint, new_version,
-    version_settings,
+    refuse_tokens, version_settings,
 };
 
 /// Before the digest in the URL of a snapshot's asset.

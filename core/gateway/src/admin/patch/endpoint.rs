@@ -56,6 +56,8 @@ struct Patch<'a> {
     mirror: Option<Option<(VersionName, Share)>>,
     keeps_answers: Option<bool>,
     removed: Option<VersionName>,
+    /// Who is said not to be the default.
+    demoted: Option<VersionName>,
 }
 
 impl<'a> Patch<'a> {
@@ -68,6 +70,7 @@ impl<'a> Patch<'a> {
             mirror: None,
             keeps_answers: None,
             removed: None,
+            demoted: None,
         }
     }
 
@@ -128,7 +131,11 @@ impl<'a> Patch<'a> {
                 change.add_properties.insert((*key).to_owned(), text);
             }
             ["authEnabled"] => change.auth_enabled = Some(part(path, value)?),
-            ["aadAuthEnabled"] => change.token_auth_enabled = Some(part(path, value)?),
+            ["aadAuthEnabled"] => {
+                let wish = part(path, value)?;
+                wire::refuse_tokens(path, Some(wish))?;
+                change.token_auth_enabled = Some(wish);
+            }
             ["appInsightsEnabled"] => change.app_insights = Some(part(path, value)?),
             ["traffic"] => change.shares = Some(part(path, value)?),
             ["sticky"] => change.sticky = Some(text(step)?),
@@ -175,6 +182,9 @@ impl<'a> Patch<'a> {
             (Op::Set, ["isDefault"]) => {
                 let wish: bool = part(path, value)?;
                 self.stake(&name).is_default = wish.then_some(true);
+                if !wish {
+                    self.demoted = Some(name);
+                }
             }
             (Op::Set, ["type" | "versionType"]) => {
                 let kind: VersionType = part(path, value)?;
@@ -235,6 +245,16 @@ impl<'a> Patch<'a> {
             .retain(|_, stake| *stake != Stake::default());
         let (version, reference) = self.deployed()?;
         self.change.version = version;
+        if let Some(name) = self.demoted
+            && self.change == ChangeEndpoint::default()
+            && reference.is_none()
+        {
+            return Err(Fault::bad_request(format!(
+                "`/versions/{name}/isDefault` is false and nothing else is given: a version stops \
+                 being the default only when another becomes it, set `isDefault` of that one to \
+                 true"
+            )));
+        }
         Ok(Wished {
             wish: self.change,
             reference,

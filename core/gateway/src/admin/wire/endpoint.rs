@@ -55,20 +55,30 @@ struct EndpointBody {
 }
 
 /// Keys that an endpoint's body cannot have, and why.
-const MISPLACED: [(&str, &str); 6] = [
-    (
-        "environmentImageRequest",
-        "it is a version's: put it into `versions`, under the version's name",
-    ),
-    (
-        "remoteReplicas",
-        "they are a version's: put them into `versions`, under the version's name",
-    ),
+const MISPLACED: [(&str, &str); 19] = [
+    ("environmentImageRequest", ONE_VERSIONS),
+    ("remoteReplicas", ONE_VERSIONS),
+    ("trafficPercentile", ONE_VERSIONS),
+    ("isDefault", ONE_VERSIONS),
+    ("type", ONE_VERSIONS),
+    ("versionType", ONE_VERSIONS),
+    ("abortIf", ONE_VERSIONS),
+    ("numReplicas", ONE_VERSIONS),
+    ("autoScaler", ONE_VERSIONS),
+    ("containerResourceRequirements", ONE_VERSIONS),
+    ("livenessProbeRequirements", ONE_VERSIONS),
+    ("dataCollection", ONE_VERSIONS),
+    ("maxConcurrentRequestsPerContainer", ONE_VERSIONS),
+    ("maxQueueWaitMs", ONE_VERSIONS),
+    ("scoringTimeoutMs", ONE_VERSIONS),
     ("traffic", ONLY_BY_PATCH),
     ("sticky", ONLY_BY_PATCH),
     ("mirrorTraffic", ONLY_BY_PATCH),
     ("mirrorKeepsAnswers", ONLY_BY_PATCH),
 ];
+
+const ONE_VERSIONS: &str =
+    "it is a version's, put it into `versions.<name>`, the body of the version";
 
 const ONLY_BY_PATCH: &str = "create the endpoint without it, then patch it";
 
@@ -207,16 +217,36 @@ pub(crate) fn version_settings(body: &Json) -> Result<Vec<SettingsChange>, Fault
         .collect()
 }
 
+/// Nobody issues tokens here: an endpoint that takes nothing else locks everybody out.
+pub(crate) fn refuse_tokens(at: &str, wish: Option<bool>) -> Result<(), Fault> {
+    match wish {
+        Some(true) => Err(Fault::bad_request(format!(
+            "`{at:.200}` is true, but no endpoint takes tokens here: leave it out, or set \
+             `authEnabled` to true, which asks callers for a key"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn check_places(body: &Json) -> Result<(), Fault> {
     let all: BTreeMap<String, Value> = body.parse()?;
     for (key, way_out) in MISPLACED {
-        if all.get(key).is_some_and(|value| !value.is_null()) {
+        if all.get(key).is_some_and(says_something) {
             return Err(Fault::bad_request(format!(
                 "`{key}` is not a key of an endpoint's create request: {way_out}"
             )));
         }
     }
     Ok(())
+}
+
+/// Absent numbers are sent as null, those of a group one by one.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Object(group) => group.is_empty() || group.values().any(says_something),
+        _ => true,
+    }
 }
 
 fn first_version(
@@ -302,6 +332,7 @@ fn settings(at: &str, body: &Value) -> Result<SettingsChange, Fault> {
 
 impl EndpointBody {
     fn auth(&self) -> Result<AuthMode, Fault> {
+        refuse_tokens("aadAuthEnabled", self.aad_auth_enabled)?;
         let change = SettingsChange {
             auth_enabled: self.auth_enabled,
             token_auth_enabled: self.aad_auth_enabled,
@@ -343,6 +374,7 @@ impl Common<'_> {
         settings: &mut SettingsChange,
         keys: Option<&KeysBody>,
     ) -> Result<(), Fault> {
+        refuse_tokens(&format!("{at}/aadAuthEnabled"), settings.token_auth_enabled)?;
         let refuse = |key: &str, seen: &str| {
             Err(Fault::bad_request(format!(
                 "`{at}/{key}` is {seen}, which is not what endpoint `{}` has: versions have no \

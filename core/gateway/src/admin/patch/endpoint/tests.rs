@@ -145,9 +145,18 @@ fn a_version_is_updated_as_the_sdk_updates_it() {
 }
 
 #[test]
-fn no_longer_being_the_default_alone_changes_nothing() {
-    let change = read(&json!([set("/versions/blue/isDefault", false)]));
-    assert_eq!(change, ChangeEndpoint::default());
+fn no_longer_being_the_default_alone_is_no_change() {
+    let error = refused(&json!([set("/versions/blue/isDefault", false)]));
+    assert!(
+        error.contains("`/versions/blue/isDefault` is false"),
+        "{error}"
+    );
+    assert!(error.contains("only when another becomes it"), "{error}");
+    let change = read(&json!([
+        set("/versions/blue/isDefault", false),
+        set("/description", "new"),
+    ]));
+    assert!(change.stakes.is_empty());
 }
 
 #[test]
@@ -196,6 +205,19 @@ fn an_endpoint_is_updated_as_the_sdk_updates_it() {
         ..ChangeEndpoint::default()
     };
     assert_eq!(change, expected);
+}
+
+#[test]
+fn tokens_that_nobody_issues_are_refused_with_the_way_out() {
+    let error = refused(&json!([
+        set("/authEnabled", false),
+        set("/aadAuthEnabled", true),
+    ]));
+    assert!(error.contains("`/aadAuthEnabled` is true"), "{error}");
+    assert!(error.contains("`authEnabled`"), "{error}");
+    let body = json!({"aadAuthEnabled": true});
+    let error = refused(&json!([{"op": "add", "path": "/versions/new", "value": body}]));
+    assert!(error.contains("no endpoint takes tokens"), "{error}");
 }
 
 #[test]

@@ -100,6 +100,40 @@ fn a_version_cannot_contradict_its_endpoint() {
 }
 
 #[test]
+fn what_is_a_versions_is_none_of_the_endpoint() {
+    for (key, value) in [
+        ("trafficPercentile", json!(20)),
+        ("isDefault", json!(true)),
+        ("type", json!("Control")),
+        ("versionType", json!("Control")),
+        ("abortIf", json!("error_rate>1%")),
+        ("numReplicas", json!(2)),
+        ("autoScaler", json!({"maxReplicas": 2, "minReplicas": null})),
+        ("containerResourceRequirements", json!({"cpu": 1})),
+        ("livenessProbeRequirements", json!({"periodSeconds": 2})),
+        ("dataCollection", json!({"storageEnabled": false})),
+        ("maxConcurrentRequestsPerContainer", json!(2)),
+        ("maxQueueWaitMs", json!(2)),
+        ("scoringTimeoutMs", json!(2)),
+        ("remoteReplicas", json!([])),
+    ] {
+        let mut body = sdk_body();
+        body[key] = value;
+        let message = create(&body).unwrap_err().message;
+        assert!(
+            message.starts_with(&format!("`{key}` is not a key of an endpoint")),
+            "{message}"
+        );
+        assert!(message.contains("`versions.<name>`"), "{message}");
+        // What the original's SDK says of what it was not given.
+        for nothing in [Value::Null, json!({"one": null, "two": null})] {
+            body[key] = nothing;
+            assert!(create(&body).is_ok(), "{key}");
+        }
+    }
+}
+
+#[test]
 fn what_is_misplaced_is_refused_with_the_way_out() {
     for (more, expected) in [
         (
@@ -113,7 +147,7 @@ fn what_is_misplaced_is_refused_with_the_way_out() {
         (json!({"versions": {"B": {}}}), "`B` is not a version name"),
         (
             json!({"environmentImageRequest": {}}),
-            "put it into `versions`",
+            "put it into `versions.<name>`",
         ),
         (json!({"traffic": {"blue": 1}}), "then patch it"),
         (json!({"sticky": "key"}), "then patch it"),
@@ -124,8 +158,8 @@ fn what_is_misplaced_is_refused_with_the_way_out() {
             "without `keys.primaryKey`",
         ),
         (
-            json!({"authEnabled": true, "aadAuthEnabled": true}),
-            "cannot both be on",
+            json!({"aadAuthEnabled": true}),
+            "no endpoint takes tokens here: leave it out, or set `authEnabled`",
         ),
     ] {
         let mut body = json!({"name": "shop"});
