@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Shared,
     fault::Fault,
-    found::{Named, endpoint, no_service},
+    found::{Named, endpoint, no_endpoint},
     service_json::time,
 };
 
@@ -24,7 +24,7 @@ pub(crate) async fn show(
     let name = named.service()?;
     endpoint(&admin, &name).await?;
     let comparison = admin.control.comparison(&name).await?;
-    let comparison = comparison.ok_or_else(|| no_service(&name))?;
+    let comparison = comparison.ok_or_else(|| no_endpoint(&name))?;
     Ok(JsonReply(object(&name, &comparison)))
 }
 

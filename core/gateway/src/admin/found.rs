@@ -58,12 +58,15 @@ pub(crate) async fn found(admin: &Admin, name: &ServiceName) -> Result<Found, Fa
 
 /// The endpoint of a name.
 pub(crate) async fn endpoint(admin: &Admin, name: &ServiceName) -> Result<EndpointView, Fault> {
-    match found(admin, name).await? {
-        Found::Endpoint(view) => Ok(*view),
-        Found::Service(_) => Err(Fault::bad_request(format!(
-            "`{name}` is a service without versions: an endpoint, computeType AKSENDPOINT, has them"
-        ))),
+    if let Some(view) = admin.control.endpoint(name).await? {
+        return Ok(view);
     }
+    Err(match admin.control.service(name).await? {
+        Some(_) => Fault::bad_request(format!(
+            "`{name}` is a service without versions: an endpoint, computeType AKSENDPOINT, has them"
+        )),
+        None => no_endpoint(name),
+    })
 }
 
 /// The service that requests about one service mean: of an endpoint the version that
@@ -109,6 +112,10 @@ pub(crate) fn default_version(view: &EndpointView) -> Option<&VersionView> {
 
 pub(crate) fn no_service(name: &ServiceName) -> Fault {
     Fault::not_found(format!("no service `{name}`"))
+}
+
+pub(crate) fn no_endpoint(name: &ServiceName) -> Fault {
+    Fault::not_found(format!("no endpoint `{name}`"))
 }
 
 /// There is no such version.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{
     Shared,
     fault::Fault,
+    found::{Named, no_endpoint},
     input::Params,
-    services::{Named, no_service},
 };
 
 /// Pairs that are shown unless asked otherwise, and at most.
@@ -36,7 +36,7 @@ pub(crate) async fn tail(
             Some(_) => Fault::bad_request(format!(
                 "`{name}` is a service without versions; only endpoints mirror requests"
             )),
-            None => no_service(&name),
+            None => no_endpoint(&name),
         });
     }
     let log = &admin.options.mirror_log;

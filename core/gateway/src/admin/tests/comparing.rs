@@ -37,7 +37,13 @@ async fn versions_are_compared_and_services_are_not() {
     );
     assert_eq!(shown["differences"][0]["verdict"], "tooFewRequests");
 
-    assert_error(&compare("absent").await, 404, "NotFound");
+    let absent = compare("absent").await;
+    assert_error(&absent, 404, "NotFound");
+    assert!(
+        absent.text.contains("no endpoint `absent`"),
+        "{}",
+        absent.text
+    );
     let service = json!({"name": "plain", "computeType": "AKS", "numReplicas": 1,
         "environmentImageRequest": {"modelIds": ["digits:1"]}});
     door.operate("POST", "/services", service).await;
