@@ -96,7 +96,7 @@ pub(crate) enum RealtimeCommand {
     Run(EndpointRunArgs),
     /// Compare versions: errors and latency, with what is sure of the differences
     #[command(
-        after_help = "Examples:\n  lusk endpoint realtime compare -n shop\n  lusk endpoint realtime compare -n shop -o json     with all intervals\n\nWhat is compared is the time since shares, default or control last changed, or since the\nyoungest revision of a version serves. Differences are those from the control, with 95 %\nconfidence; fewer than 30 requests (p90: 36, p95: 72, p99: 368) say nothing."
+        after_help = "Examples:\n  lusk endpoint realtime compare -n shop\n  lusk endpoint realtime compare -n shop -o json     with all intervals\n\nThe comparison starts anew when shares, default or control change, or a version gets a new\nrevision. Differences are those from the baseline, which is the\ncontrol, or the default while there is none, with 95 % confidence. They need 30 requests of\neach of the two (p90: 36, p95: 72, p99: 368); with fewer nothing is said."
     )]
     Compare {
         /// The endpoint
@@ -112,7 +112,7 @@ pub(crate) enum RealtimeCommand {
     Promote(VersionOf),
     /// Take all traffic from a version, or from all but the control
     #[command(
-        after_help = "Examples:\n  lusk endpoint realtime rollback -n shop --vn green\n  lusk endpoint realtime rollback -n shop       everything goes to the control\n\nIt happens in one step; the versions stay and can be looked at."
+        after_help = "Examples:\n  lusk endpoint realtime rollback -n shop --vn green\n  lusk endpoint realtime rollback -n shop       everything goes to the control\n\nIt happens in one step; the versions stay and can be looked at. The control's own share\nstays as it is: `update --traffic` changes all shares."
     )]
     Rollback {
         /// The endpoint
@@ -182,11 +182,13 @@ pub(crate) struct EndpointUpdateArgs {
     #[arg(long, value_name = "VERSION=PERCENT", num_args = 1.., help_heading = "Traffic")]
     pub(crate) traffic: Vec<Parts>,
     /// What keeps a caller at one version: header:NAME, cookie:NAME or key; `none` splits
-    /// request by request
+    /// request by request. An endpoint has two keys: with `key` all callers with one of
+    /// them get the same version
     #[arg(long, value_name = "WHAT", help_heading = "Traffic")]
     pub(crate) sticky: Option<OrNone<Sticky>>,
     /// A version that gets copies of so many percent of the requests, at most 50, whose
-    /// answers nobody waits for; `none` ends that; example: --mirror green=25
+    /// answers nobody waits for; `none` ends that. A body that is too large to be
+    /// collected is passed on as it comes and not copied; example: --mirror green=25
     #[arg(long, value_name = "VERSION=PERCENT", help_heading = "Traffic")]
     pub(crate) mirror: Option<OrNone<Part>>,
     /// Keep the answers to copies beside the live ones, for `mirror-log`

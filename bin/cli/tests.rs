@@ -278,10 +278,13 @@ fn help_of_a_change_of_an_endpoint() {
           --traffic <VERSION=PERCENT>...  Shares of all versions in one step: those not named get none
                                           of their own; example: --traffic "blue=90 green=10"
           --sticky <WHAT>                 What keeps a caller at one version: header:NAME, cookie:NAME
-                                          or key; `none` splits request by request
+                                          or key; `none` splits request by request. An endpoint has two
+                                          keys: with `key` all callers with one of them get the same
+                                          version
           --mirror <VERSION=PERCENT>      A version that gets copies of so many percent of the requests,
-                                          at most 50, whose answers nobody waits for; `none` ends that;
-                                          example: --mirror green=25
+                                          at most 50, whose answers nobody waits for; `none` ends that.
+                                          A body that is too large to be collected is passed on as it
+                                          comes and not copied; example: --mirror green=25
           --mirror-keep-answers [<BOOL>]  Keep the answers to copies beside the live ones, for
                                           `mirror-log` [possible values: true, false]
     "#);
@@ -335,9 +338,9 @@ fn help_of_a_versions_part_of_the_traffic() {
         `az ml`: another control takes its place [alias: --cvt] [possible values: true, false]
     --abort-if <RULE>
         Roll the version back by itself when it does badly: a part of failed requests or a
-        latency; example: --abort-if "error_rate>1%", --abort-if "p99>250ms"
+        latency; `none` ends that; example: --abort-if "error_rate>1%", --abort-if "p99>250ms"
     --no-abort-if
-        Never roll the version back by itself any more
+        The same as `--abort-if none`
     "#);
 }
 

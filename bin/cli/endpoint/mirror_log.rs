@@ -9,8 +9,8 @@ use clap::Args;
   lusk endpoint realtime mirror-log -n shop -l 1000 --different -o json     with the bodies
 
 Answers are kept once `endpoint realtime update --mirror-keep-answers true` says so, 64 MiB an
-endpoint, the oldest go. Two are equal if status and body are: JSON is compared by its values,
-numbers that are not whole within a millionth.")]
+endpoint, the oldest go. Two are `equal` if status and body are: JSON is compared by its values,
+numbers that are not whole with a tolerance of 1e-6 of the greater one.")]
 pub(crate) struct MirrorLogArgs {
     /// The endpoint
     #[arg(short, long)]

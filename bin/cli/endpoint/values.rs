@@ -47,6 +47,9 @@ impl FromStr for Parts {
     }
 }
 
+/// What ends a thing that a flag begins.
+pub(crate) const NONE: &str = "none";
+
 /// A value, or the word `none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrNone<T>(pub(crate) Option<T>);
@@ -60,8 +63,11 @@ where
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "none" => Ok(Self(None)),
-            text => text.parse().map(|value| Self(Some(value))).map_err(said),
+            NONE => Ok(Self(None)),
+            text => match text.parse() {
+                Ok(value) => Ok(Self(Some(value))),
+                Err(error) => Err(format!("{error}; `{NONE}` ends it")),
+            },
         }
     }
 }
@@ -112,6 +118,10 @@ mod tests {
     fn none_ends_a_thing() {
         assert_eq!("none".parse::<OrNone<Sticky>>(), Ok(OrNone(None)));
         assert_eq!("key".parse(), Ok(OrNone(Some(Sticky::Key))));
-        assert!("ip".parse::<OrNone<Sticky>>().is_err());
+        let error = "ip".parse::<OrNone<Sticky>>().unwrap_err();
+        assert!(
+            error.contains("`ip`") && error.contains("`none`"),
+            "{error}"
+        );
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, builder::BoolishValueParser};
 use lusk_domain::ReplicaUrl;
 use lusk_manifest::Override;
 
+use super::values::NONE;
 use crate::cli::{Label, ModelsArgs, RunningArgs, ScriptArgs, overrides::Overrides};
 
 /// Which version of which endpoint.
@@ -41,9 +42,17 @@ pub(crate) struct StakeArgs {
     #[arg(long, visible_alias = "cvt", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(crate) is_control_version_type: Option<bool>,
     /// Roll the version back by itself when it does badly: a part of failed requests or
-    /// a latency; example: --abort-if "error_rate>1%", --abort-if "p99>250ms"
+    /// a latency; `none` ends that; example: --abort-if "error_rate>1%", --abort-if
+    /// "p99>250ms"
     #[arg(long, value_name = "RULE")]
     pub(crate) abort_if: Option<String>,
+}
+
+impl StakeArgs {
+    /// Whether a rule of before, or of a file, is to go.
+    pub(crate) fn ends_guard(&self) -> bool {
+        self.abort_if.as_deref() == Some(NONE)
+    }
 }
 
 /// What `create-version` and `update-version` have in common.
@@ -98,7 +107,9 @@ impl VersionArgs {
             "--traffic-percentile",
             &self.stake.traffic_percentile,
         );
-        found.text("abortIf", "--abort-if", &self.stake.abort_if);
+        if !self.stake.ends_guard() {
+            found.text("abortIf", "--abort-if", &self.stake.abort_if);
+        }
         found.0
     }
 }
@@ -123,6 +134,7 @@ pub(crate) struct VersionCreateArgs {
 #[command(after_help = "Examples:
   lusk endpoint realtime update-version -n shop --vn green --tp 40 --is-default
   lusk endpoint realtime update-version -n shop --vn blue --cvt
+  lusk endpoint realtime update-version -n shop --vn green --abort-if none
   lusk endpoint realtime update-version -n shop --vn green -m digits:3 --nr 2
 
 What is not given stays. Part of the traffic and deployment change in one step, when the
@@ -134,7 +146,7 @@ pub(crate) struct VersionUpdateArgs {
     /// The version.
     #[command(flatten)]
     pub(crate) version: VersionArgs,
-    /// Never roll the version back by itself any more
+    /// The same as `--abort-if none`
     #[arg(long, conflicts_with = "abort_if", help_heading = "Traffic")]
     pub(crate) no_abort_if: bool,
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use lusk_domain::VersionName;
-use lusk_manifest::{Checked, Deployment, ManifestError, deployment_of_version};
+use lusk_manifest::{Checked, Deployment, ManifestError, Source, deployment_of_version};
 use serde_json::{Map, Value, json};
 
 use super::body;
@@ -78,19 +78,42 @@ fn read<T>(
     args: &VersionArgs,
     script: Result<Option<Checked<T>>, ManifestError>,
 ) -> anyhow::Result<(Option<T>, Deployment)> {
-    let settings = script::source(args.deploy_config_file.as_deref(), &session.directory)
-        .and_then(|source| deployment_of_version(source.as_ref(), &args.overrides()));
-    let (script, settings) = both(script, settings)?;
+    let source = script::source(args.deploy_config_file.as_deref(), &session.directory);
+    let named = source.as_ref().ok().and_then(Option::as_ref);
+    let named = named.and_then(name_in_file);
+    let settings =
+        source.and_then(|source| deployment_of_version(source.as_ref(), &args.overrides()));
+    let (script, mut settings) = both(script, settings)?;
+    if args.stake.ends_guard()
+        && let Some(version) = &mut settings.value.version
+    {
+        version.abort_if = None;
+    }
     if !session.is_quiet {
         if let Some(script) = &script {
             render::notices(&script.notices);
         }
         render::notices(&settings.notices);
+        if let Some(said) = named.and_then(|name| outvoted(&name, &args.of.version_name)) {
+            render::warning(&said, None);
+        }
         if args.script.profile_input.is_some() {
             render::warning("--profile-input: accepted without effect here", None);
         }
     }
     Ok((script.map(|script| script.value), settings.value))
+}
+
+/// The version that the file is about, where it names one.
+fn name_in_file(source: &Source) -> Option<VersionName> {
+    let read = deployment_of_version(Some(source), &[]).ok()?;
+    read.value.version?.name
+}
+
+/// That the flag is about another version than the file.
+fn outvoted(in_file: &VersionName, flag: &str) -> Option<String> {
+    (in_file.as_str() != flag)
+        .then(|| format!("`versionName` is `{in_file}` in the file: --version-name `{flag}` wins"))
 }
 
 fn labels(
@@ -162,7 +185,9 @@ fn put(patch: &mut Patch, update: &VersionUpdateArgs, deployment: &Deployment) {
     }
     match asked.and_then(|asked| asked.abort_if) {
         // The flag is there for a rule that a file would bring back.
-        _ if update.no_abort_if => patch.replace("/abortIf", Value::Null),
+        _ if update.no_abort_if || args.stake.ends_guard() => {
+            patch.replace("/abortIf", Value::Null)
+        }
         Some(rule) => patch.replace("/abortIf", rule.to_string()),
         None => {}
     }
