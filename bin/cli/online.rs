@@ -14,9 +14,9 @@ use super::endpoint::Parts;
 /// What can be done with online endpoints.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OnlineEndpointCommand {
-    /// Create an endpoint from YAML; deployments come after it
+    /// Create an endpoint, from YAML or with defaults; deployments come after it
     #[command(
-        after_help = "Examples:\n  lusk online-endpoint create -f endpoint.yml\n  lusk online-endpoint create -f endpoint.yml -n shop --set tags.team=red"
+        after_help = "Examples:\n  lusk online-endpoint create -n shop\n  lusk online-endpoint create -f endpoint.yml\n  lusk online-endpoint create -f endpoint.yml -n shop --set tags.team=red"
     )]
     Create(OnlineEndpointArgs),
     /// Change labels and traffic of an endpoint, in one step
@@ -64,13 +64,13 @@ pub(crate) enum OnlineEndpointCommand {
 /// Flags of `online-endpoint create`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OnlineEndpointArgs {
-    /// The endpoint's YAML
+    /// The endpoint's YAML [default: an endpoint that asks for a key]
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) file: Option<PathBuf>,
     /// The endpoint, in place of the file's `name`
-    #[arg(short, long)]
+    #[arg(short, long, required_unless_present = "file")]
     pub(crate) name: Option<String>,
-    /// A key of the file with another value (repeatable); example: --set tags.team=red
+    /// A key of the file, with this value (repeatable); example: --set tags.team=red
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Assignment>,
     /// Do not wait for the end
@@ -85,7 +85,7 @@ pub(crate) struct OnlineEndpointUpdateArgs {
     #[arg(short, long, required_unless_present = "file")]
     pub(crate) name: Option<String>,
     /// The endpoint's YAML
-    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["traffic", "mirror_traffic"])]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["traffic", "mirror_traffic", "set"])]
     pub(crate) file: Option<PathBuf>,
     /// Percent of the requests by deployment, 100 or 0 together; who is not named gets
     /// none
@@ -95,8 +95,9 @@ pub(crate) struct OnlineEndpointUpdateArgs {
     /// most 50; 0 ends that
     #[arg(short, long, value_name = "NAME=PERCENT")]
     pub(crate) mirror_traffic: Option<Parts>,
-    /// A key of the file with another value (repeatable); example: --set tags.team=red
-    #[arg(long = "set", value_name = "KEY=VALUE", requires = "file")]
+    /// A key of the file, with this value (repeatable); traffic is always given whole;
+    /// example: --set traffic.blue=30 --set traffic.green=70
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Assignment>,
     /// Do not wait for the end
     #[arg(long)]

@@ -24,7 +24,7 @@ pub(crate) enum OnlineDeploymentCommand {
     #[command(after_help = "Example:\n  lusk online-deployment list -e shop")]
     List {
         /// The endpoint
-        #[arg(short, long, value_name = "NAME")]
+        #[arg(short, long, visible_alias = "endpoint", value_name = "NAME")]
         endpoint_name: String,
     },
     /// Delete a deployment; the last one takes its endpoint with it
@@ -49,7 +49,7 @@ pub(crate) enum OnlineDeploymentCommand {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OnlineDeploymentOf {
     /// The endpoint
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, visible_alias = "endpoint", value_name = "NAME")]
     pub(crate) endpoint_name: String,
     /// The deployment
     #[arg(short, long)]
@@ -66,7 +66,7 @@ pub(crate) struct OnlineDeploymentArgs {
     #[arg(short, long)]
     pub(crate) name: Option<String>,
     /// The endpoint, in place of the file's `endpoint_name`
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, visible_alias = "endpoint", value_name = "NAME")]
     pub(crate) endpoint_name: Option<String>,
     /// Give it all of the endpoint's traffic once it is healthy, and make it the default
     #[arg(long)]

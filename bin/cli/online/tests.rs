@@ -12,6 +12,8 @@ fn the_words_of_v2_are_understood() {
     for line in [
         "online-endpoint create -f endpoint.yml -n shop --set tags.a=b --no-wait",
         "online-endpoint create --file endpoint.yml --name shop",
+        "online-endpoint create -n shop --set tags.a=b",
+        "online-endpoint update -n shop --set traffic.blue=30 --set traffic.green=70",
         "online-endpoint update -n shop --traffic blue=90 green=10",
         "online-endpoint update --name shop --mirror-traffic green=10",
         "online-endpoint update -f endpoint.yml --set description=x",
@@ -26,17 +28,24 @@ fn the_words_of_v2_are_understood() {
         "online-deployment update -f blue.yml --no-wait",
         "online-deployment show -e shop -n blue",
         "online-deployment list --endpoint-name shop",
+        "online-deployment create -f blue.yml --endpoint shop",
+        "online-deployment update -f blue.yml --endpoint shop",
+        "online-deployment show --endpoint shop -n blue",
+        "online-deployment list --endpoint shop",
+        "online-deployment delete --endpoint shop -n blue",
+        "online-deployment get-logs --endpoint shop -n blue",
         "online-deployment delete -e shop -n blue -y",
         "online-deployment get-logs -e shop -n blue --lines 100",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
     }
     for line in [
-        "online-endpoint create -n shop",
+        "online-endpoint create",
+        "online-endpoint create --set description=x",
         "online-endpoint update -n shop",
+        "online-endpoint update --set description=x",
         "online-endpoint update --traffic blue=100",
         "online-endpoint update -n shop --traffic blue",
-        "online-endpoint update -n shop --traffic blue=100 --set a=b",
         "online-deployment create -n blue",
         "online-deployment create -f blue.yml --set instance_count",
         "online-deployment show -n blue",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::Method;
 use lusk_domain::Share;
-use lusk_manifest::{OnlineEndpoint, Override, online_endpoint};
+use lusk_manifest::{OnlineEndpoint, Override, Source, online_endpoint};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,11 +18,14 @@ use crate::{
     render::Trouble,
 };
 
-fn read(session: &Session, file: &Path, overrides: &[Override]) -> anyhow::Result<OnlineEndpoint> {
-    let source = script::source(Some(file), &session.directory)?;
-    let Some(source) = source else {
-        return Ok(OnlineEndpoint::default());
-    };
+/// The file with the flags over it, or what the flags say alone.
+fn read(
+    session: &Session,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> anyhow::Result<OnlineEndpoint> {
+    let source = script::source(file, &session.directory)?;
+    let source = source.unwrap_or_else(|| Source::new("flags", "{}"));
     Ok(told(session, online_endpoint(&source, overrides)?))
 }
 
@@ -32,7 +35,11 @@ fn read(session: &Session, file: &Path, overrides: &[Override]) -> anyhow::Resul
 /// A wrong file, a name that is taken, or traffic for deployments that cannot be there.
 pub(super) async fn create(session: &Session, args: &OnlineEndpointArgs) -> anyhow::Result<()> {
     let name = [("name", "--name", args.name.as_deref())];
-    let file = read(session, &args.file, &online_overrides(&args.set, &name))?;
+    let file = read(
+        session,
+        args.file.as_deref(),
+        &online_overrides(&args.set, &name),
+    )?;
     let name = named(file.name.clone(), "--name")?;
     refuse_traffic(&file)?;
     let body = json!({
@@ -85,18 +92,19 @@ pub(super) async fn update(
     args: &OnlineEndpointUpdateArgs,
 ) -> anyhow::Result<()> {
     let name = [("name", "--name", args.name.as_deref())];
-    let mut wish = match &args.file {
-        Some(file) => read(session, file, &online_overrides(&args.set, &name))?,
-        None => OnlineEndpoint {
-            name: args.name.as_deref().map(checked).transpose()?,
-            ..OnlineEndpoint::default()
-        },
-    };
+    let mut wish = read(
+        session,
+        args.file.as_deref(),
+        &online_overrides(&args.set, &name),
+    )?;
     wish.traffic = traffic::traffic(&args.traffic)?.or(wish.traffic);
     wish.mirror = traffic::mirror(args.mirror_traffic.as_ref())?.or(wish.mirror);
     let name = named(wish.name.clone(), "--name")?;
     let subject = Subject::endpoint(name.as_str())?;
     let now = get(session, &subject).await?;
+    if args.file.is_none() {
+        keep_tags(&mut wish, &now);
+    }
     let patch = patch(&wish, &now);
     if patch.is_empty() {
         return view::endpoint(session, &now);
@@ -115,8 +123,14 @@ pub(super) async fn update(
     view::endpoint(session, &get(session, &subject).await?)
 }
 
-fn checked(text: &str) -> anyhow::Result<lusk_domain::ServiceName> {
-    crate::commands::deploy::checked_name(text)
+/// A file has all tags, but `--set` alone names the one that it is about.
+fn keep_tags(wish: &mut OnlineEndpoint, now: &Value) {
+    let Some(tags) = &mut wish.tags else { return };
+    for (key, value) in now["tags"].as_object().into_iter().flatten() {
+        if let Some(text) = value.as_str() {
+            tags.entry(key.clone()).or_insert_with(|| text.to_owned());
+        }
+    }
 }
 
 fn patch(wish: &OnlineEndpoint, now: &Value) -> Patch {
@@ -148,8 +162,6 @@ fn patch(wish: &OnlineEndpoint, now: &Value) -> Patch {
 
 #[cfg(test)]
 mod tests {
-    use lusk_manifest::Source;
-
     use super::*;
 
     fn file(text: &str) -> OnlineEndpoint {
@@ -175,6 +187,21 @@ mod tests {
             ])
         );
         assert!(patch(&file("name: shop"), &now).is_empty());
+    }
+
+    #[test]
+    fn a_tag_that_is_set_alone_leaves_the_others() {
+        let mut wish = file("tags: {team: blue}");
+        keep_tags(
+            &mut wish,
+            &json!({"tags": {"team": "red", "stage": "prod"}}),
+        );
+        let tags: Vec<_> = wish.tags.into_iter().flatten().collect();
+        let expected = [("stage", "prod"), ("team", "blue")];
+        assert_eq!(
+            tags,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
     }
 
     #[test]
