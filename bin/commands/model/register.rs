@@ -5,12 +5,13 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use http::Method;
-use lusk_domain::{Model, ModelDraft, ModelId, ModelName};
+use lusk_domain::{Model, ModelDraft, ModelFile, ModelId, ModelName};
 use serde_json::{Value, json};
 
 use super::{print, requirements, with_batching};
 use crate::{
     cli::{Label, ModelRegisterArgs},
+    client::query,
     commands::{
         Session,
         upload::{self, Found},
@@ -57,9 +58,68 @@ pub(crate) async fn path(
     Ok(id)
 }
 
+/// Registers the file or folder at `path`, unless the newest model of that name holds
+/// the same files: a deployment's YAML is sent more often than its model changes.
+///
+/// # Errors
+/// Unreadable files, a refusal.
+pub(crate) async fn path_once(
+    session: &Session,
+    name: ModelName,
+    path: &Path,
+) -> anyhow::Result<ModelId> {
+    let mut draft = empty_draft(name);
+    let found = upload::files_of(path)?;
+    draft.files = upload::hash(session, &found)?;
+    let newest = newest(session, draft.name.as_str()).await?;
+    let model = match newest.filter(|model| has_files(model, &draft.files)) {
+        Some(model) => {
+            let id = model["id"].as_str().unwrap_or_default();
+            let said = format!("{id} has these files already");
+            session.progress.step("model", &said);
+            model
+        }
+        None => register_hashed(session, draft, &found).await?,
+    };
+    let id = model["id"].as_str().unwrap_or_default();
+    id.parse().context("reading the id of the model")
+}
+
+/// The newest model of this name.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub(crate) async fn newest(session: &Session, name: &str) -> anyhow::Result<Option<Value>> {
+    let query = query(&[
+        ("name", Some(name.to_owned())),
+        ("latest", Some("true".to_owned())),
+    ]);
+    let models = session.client().list(&format!("/models{query}")).await?;
+    Ok(models.into_iter().next())
+}
+
+/// Whether the model holds exactly these files, under the same paths.
+fn has_files(model: &Value, files: &[ModelFile]) -> bool {
+    let there: Option<Vec<ModelFile>> = serde_json::from_value(model["files"].clone()).ok();
+    there.is_some_and(|mut there| {
+        there.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut wanted = files.to_vec();
+        wanted.sort_by(|a, b| a.path.cmp(&b.path));
+        there == wanted
+    })
+}
+
 async fn register(session: &Session, mut draft: ModelDraft, path: &Path) -> anyhow::Result<Value> {
     let found = upload::files_of(path)?;
     draft.files = upload::hash(session, &found)?;
+    register_hashed(session, draft, &found).await
+}
+
+async fn register_hashed(
+    session: &Session,
+    draft: ModelDraft,
+    found: &[Found],
+) -> anyhow::Result<Value> {
     draft.check()?;
     let files: Vec<_> = found
         .iter()
@@ -74,7 +134,7 @@ async fn register(session: &Session, mut draft: ModelDraft, path: &Path) -> anyh
         .body;
     session
         .progress
-        .step("model", &registered(&model, &found, sent));
+        .step("model", &registered(&model, found, sent));
     Ok(model)
 }
 

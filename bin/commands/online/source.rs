@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::ScriptArgs,
-    client::{part, query},
+    client::part,
     commands::{Session, deploy::name_from_file, model::register, script},
     render::Trouble,
 };
@@ -45,18 +45,14 @@ async fn model(session: &Session, choice: &ModelChoice) -> anyhow::Result<ModelI
                 Some(name) => name.clone(),
                 None => name_from_file(&model.path)?,
             };
-            register::path(session, name, &model.path).await
+            register::path_once(session, name, &model.path).await
         }
     }
 }
 
 async fn newest(session: &Session, name: &str) -> anyhow::Result<ModelId> {
-    let query = query(&[
-        ("name", Some(name.to_owned())),
-        ("latest", Some("true".to_owned())),
-    ]);
-    let models = session.client().list(&format!("/models{query}")).await?;
-    let id = models.first().and_then(|model| model["id"].as_str());
+    let model = register::newest(session, name).await?;
+    let id = model.as_ref().and_then(|model| model["id"].as_str());
     let id = id.ok_or_else(|| {
         Trouble::new(format!("no model `{name}` is registered"))
             .with_help("`lusk model list` shows what is registered")
