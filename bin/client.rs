@@ -27,7 +27,7 @@ use lusk_store::{FolderView, Holder, NodeInfo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-pub(crate) use self::refusal::Refusal;
+pub(crate) use self::refusal::{Refusal, Words};
 use crate::{cli::GlobalArgs, render::Trouble};
 
 /// Longest wait for a connection.
@@ -387,6 +387,14 @@ impl Client {
         let body = json_of(response.into_body()).await.unwrap_or_default();
         Err(Refusal::new(status, &body).into())
     }
+}
+
+/// The same error; a refusal of the node in the words of the command that met it.
+pub(crate) fn in_words(mut error: anyhow::Error, words: Words) -> anyhow::Error {
+    if let Some(refusal) = error.downcast_mut::<Refusal>() {
+        refusal.say_in(words);
+    }
+    error
 }
 
 /// Whether `error` is the node's refusal with this status.

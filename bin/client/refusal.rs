@@ -10,7 +10,25 @@ pub(crate) struct Refusal {
     message: String,
     /// The causes, outermost first.
     pub(crate) causes: Vec<String>,
+    words: Words,
 }
+
+/// Whose command was refused: the node speaks of services, but endpoints have commands
+/// of their own, and v2's have other flags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// `lusk service` and the like.
+    #[default]
+    Service,
+    /// `lusk endpoint realtime`.
+    Endpoint,
+    /// `lusk online-endpoint` and `lusk online-deployment`.
+    Online,
+}
+
+/// How the node says that a name is no service's, and that it is taken.
+const NO_SERVICE: &str = "no service `";
+const TAKEN: &str = "` exists already; update it";
 
 impl Refusal {
     /// What an error object says.
@@ -37,6 +55,25 @@ impl Refusal {
             status,
             message,
             causes,
+            words: Words::default(),
+        }
+    }
+
+    /// Says it in the words of the command that was refused.
+    pub(crate) fn say_in(&mut self, words: Words) {
+        self.words = words;
+        if words == Words::Service {
+            return;
+        }
+        if let Some(rest) = self.message.strip_prefix(NO_SERVICE) {
+            self.message = format!("no endpoint `{rest}");
+        }
+        // What follows is about a flag.
+        if words == Words::Online
+            && let Some(at) = self.message.find(TAKEN)
+        {
+            self.message.truncate(at);
+            self.message += "` exists already";
         }
     }
 
@@ -47,16 +84,25 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => {
                 "the token is of another node; give the right --data, or LUSK_ADMIN_TOKEN"
             }
-            StatusCode::NOT_FOUND if begins("no service `") => {
+            StatusCode::NOT_FOUND if begins(NO_SERVICE) => {
                 "`lusk service list` shows those that are there"
             }
+            StatusCode::NOT_FOUND if begins("no endpoint `") => match self.words {
+                Words::Online => "`lusk online-endpoint list` shows those that are there",
+                _ => "`lusk endpoint realtime list` shows those that are there",
+            },
             StatusCode::NOT_FOUND if begins("no model `") => {
                 "`lusk model list` shows those that are there"
             }
             StatusCode::NOT_FOUND if begins("no environment `") => {
                 "`lusk environment list` shows those that are there"
             }
-            StatusCode::CONFLICT if self.message.contains("` exists already; update it") => {
+            StatusCode::CONFLICT
+                if self.words == Words::Online && self.message.ends_with("` exists already") =>
+            {
+                "`lusk online-endpoint update` changes it; another --name makes another one"
+            }
+            StatusCode::CONFLICT if self.message.contains(TAKEN) => {
                 "--overwrite replaces it; another --name makes another one"
             }
             _ => return None,
@@ -94,6 +140,30 @@ mod tests {
         let version = "endpoint `a`: version `b` exists already, update it instead";
         assert_eq!(help(409, version), "");
         assert_eq!(help(409, "operation 1 on service `a` is still running"), "");
+    }
+
+    #[test]
+    fn a_refusal_is_said_in_the_words_of_its_command() {
+        let said = |status: u16, message: &str, words: Words| {
+            let mut refusal = Refusal::of(&json!({"statusCode": status, "message": message}));
+            refusal.say_in(words);
+            (refusal.to_string(), refusal.help().unwrap_or_default())
+        };
+        let unknown = |words| said(404, "no service `a`", words);
+        let (message, help) = unknown(Words::Endpoint);
+        assert_eq!(message, "no endpoint `a`");
+        assert!(help.contains("`lusk endpoint realtime list`"), "{help}");
+        assert!(
+            unknown(Words::Online)
+                .1
+                .contains("`lusk online-endpoint list`")
+        );
+        assert_eq!(unknown(Words::Service).0, "no service `a`");
+
+        let taken = "endpoint `a` exists already; update it, or create it with overwrite";
+        let (message, help) = said(409, taken, Words::Online);
+        assert_eq!(message, "endpoint `a` exists already");
+        assert!(help.contains("online-endpoint update") && !help.contains("overwrite"));
     }
 
     #[test]

@@ -15,10 +15,14 @@ mod version;
 use http::Method;
 use serde_json::Value;
 
-pub(crate) use self::show::{print, serialized};
+pub(crate) use self::{
+    show::{print, serialized},
+    table::EFFECTIVE,
+};
 use super::{Session, model::plain, operation, service, subject::Subject};
 use crate::{
     cli::{EndpointCommand, RealtimeCommand, VersionDeleteArgs},
+    client::{Words, in_words},
     render::{self, Column, Trouble},
 };
 
@@ -28,32 +32,42 @@ use crate::{
 /// Whatever went wrong.
 pub(crate) async fn run(session: &Session, command: EndpointCommand) -> anyhow::Result<()> {
     let EndpointCommand::Realtime(command) = command;
+    let done = realtime(session, command).await;
+    done.map_err(|error| in_words(error, Words::Endpoint))
+}
+
+async fn realtime(session: &Session, command: RealtimeCommand) -> anyhow::Result<()> {
     match command {
         RealtimeCommand::CreateVersion(args) => version::create(session, &args).await,
         RealtimeCommand::UpdateVersion(args) => version::update(session, &args).await,
         RealtimeCommand::DeleteVersion(args) => delete_version(session, &args).await,
         RealtimeCommand::Update(args) => update::run(session, &args).await,
         RealtimeCommand::Delete { name, no_wait } => {
-            service::delete(session, &Subject::endpoint(&name)?, no_wait).await
+            let subject = no_service(session, Subject::endpoint(&name)?).await?;
+            service::delete(session, &subject, no_wait).await
         }
         RealtimeCommand::List(args) => show::list(session, &args).await,
         RealtimeCommand::Show { name } => {
             print(session, &get(session, &Subject::endpoint(&name)?).await?)
         }
         RealtimeCommand::GetKeys { name } => {
-            service::keys(session, &Subject::endpoint(&name)?).await
+            let subject = no_service(session, Subject::endpoint(&name)?).await?;
+            service::keys(session, &subject).await
         }
         RealtimeCommand::RegenKey(args) => {
-            service::regenerate(session, &Subject::endpoint(&args.name)?, &args).await
+            let subject = no_service(session, Subject::endpoint(&args.name)?).await?;
+            service::regenerate(session, &subject, &args).await
         }
         RealtimeCommand::GetAccessToken { name } => token(session, &name).await,
         RealtimeCommand::GetLogs(args) => {
             let subject = Subject::endpoint(&args.logs.name)?;
+            let subject = no_service(session, subject).await?;
             let subject = subject.with_version(args.version_name.as_deref())?;
             service::logs(session, &subject, &args.logs).await
         }
         RealtimeCommand::Run(args) => {
             let subject = Subject::endpoint(&args.run.name)?;
+            let subject = no_service(session, subject).await?;
             let subject = subject.with_version(args.version_name.as_deref())?;
             service::score(session, &subject, &args.run).await
         }
@@ -80,20 +94,37 @@ async fn get(session: &Session, subject: &Subject) -> anyhow::Result<Value> {
     let name = subject.name();
     match find(session, subject).await? {
         Some(object) if is_one(&object) => Ok(object),
-        Some(_) => Err(Trouble::new(format!(
-            "`{name}` is a service without versions, not an endpoint"
-        ))
-        .with_help(format!(
-            "`lusk service show -n {name}` shows it; `lusk model deploy --cp aksendpoint` makes \
-             an endpoint"
-        ))
-        .into()),
+        Some(_) => Err(not_an_endpoint(subject).into()),
         None => Err(Trouble::new(format!("no endpoint `{name}`"))
             .with_help(format!(
                 "`lusk endpoint realtime list` shows those that are there; `lusk model deploy -n \
                  {name} --cp aksendpoint` makes one with its first version"
             ))
             .into()),
+    }
+}
+
+/// What a service of this name is told by commands about endpoints.
+fn not_an_endpoint(subject: &Subject) -> Trouble {
+    let name = subject.name();
+    Trouble::new(format!(
+        "`{name}` is a service without versions, not an endpoint"
+    ))
+    .with_help(format!(
+        "`lusk service show -n {name}` shows it; `lusk model deploy --cp aksendpoint` makes an \
+         endpoint"
+    ))
+}
+
+/// The subject back, unless a service has its name: the node takes either where their
+/// requests are the same. That nothing has it is the node's to say.
+///
+/// # Errors
+/// It is a service.
+pub(crate) async fn no_service(session: &Session, subject: Subject) -> anyhow::Result<Subject> {
+    match find(session, &subject).await? {
+        Some(object) if !is_one(&object) => Err(not_an_endpoint(&subject).into()),
+        _ => Ok(subject),
     }
 }
 
@@ -121,7 +152,7 @@ async fn change(
 }
 
 async fn delete_version(session: &Session, args: &VersionDeleteArgs) -> anyhow::Result<()> {
-    let subject = Subject::endpoint(&args.of.name)?;
+    let subject = no_service(session, Subject::endpoint(&args.of.name)?).await?;
     let subject = subject.with_version(Some(&args.of.version_name))?;
     service::delete(session, &subject, args.no_wait).await?;
     match find(session, &subject).await? {

@@ -11,9 +11,15 @@ use lusk_domain::{ServiceName, VersionName};
 use lusk_manifest::Checked;
 use serde_json::Value;
 
-use super::{Session, endpoint::is_one, operation, service, subject::Subject};
+use super::{
+    Session,
+    endpoint::{is_one, no_service},
+    operation, service,
+    subject::Subject,
+};
 use crate::{
     cli::{OnlineDeploymentCommand, OnlineEndpointCommand, ServiceLogsArgs, ServiceRunArgs},
+    client::{Words, in_words},
     render::{self, Trouble},
 };
 
@@ -25,6 +31,11 @@ pub(crate) async fn endpoint(
     session: &Session,
     command: OnlineEndpointCommand,
 ) -> anyhow::Result<()> {
+    let done = on_endpoint(session, command).await;
+    done.map_err(|error| in_words(error, Words::Online))
+}
+
+async fn on_endpoint(session: &Session, command: OnlineEndpointCommand) -> anyhow::Result<()> {
     match command {
         OnlineEndpointCommand::Create(args) => endpoint::create(session, &args).await,
         OnlineEndpointCommand::Update(args) => endpoint::update(session, &args).await,
@@ -39,11 +50,11 @@ pub(crate) async fn endpoint(
             no_wait,
             yes: _,
         } => {
-            let subject = Subject::endpoint(&name)?;
+            let subject = no_service(session, Subject::endpoint(&name)?).await?;
             service::delete(session, &subject, no_wait).await
         }
         OnlineEndpointCommand::Invoke(args) => {
-            let subject = Subject::endpoint(&args.name)?;
+            let subject = no_service(session, Subject::endpoint(&args.name)?).await?;
             let subject = subject.with_version(args.deployment_name.as_deref())?;
             let run = ServiceRunArgs {
                 name: args.name,
@@ -53,7 +64,8 @@ pub(crate) async fn endpoint(
             service::score(session, &subject, &run).await
         }
         OnlineEndpointCommand::GetCredentials { name } => {
-            service::keys(session, &Subject::endpoint(&name)?).await
+            let subject = no_service(session, Subject::endpoint(&name)?).await?;
+            service::keys(session, &subject).await
         }
     }
 }
@@ -66,6 +78,11 @@ pub(crate) async fn deployment(
     session: &Session,
     command: OnlineDeploymentCommand,
 ) -> anyhow::Result<()> {
+    let done = on_deployment(session, command).await;
+    done.map_err(|error| in_words(error, Words::Online))
+}
+
+async fn on_deployment(session: &Session, command: OnlineDeploymentCommand) -> anyhow::Result<()> {
     let of = |endpoint: &str, name: &str| Subject::endpoint(endpoint)?.with_version(Some(name));
     match command {
         OnlineDeploymentCommand::Create(args) => deployment::create(session, &args).await,

@@ -1,6 +1,7 @@
 //! Endpoints with versions: what a command asks for, and what it leaves alone.
 
 use super::*;
+use crate::client::Refusal;
 
 fn endpoint() -> Value {
     json!({"name": "shop", "state": "Healthy", "computeType": "AKSENDPOINT",
@@ -136,6 +137,145 @@ async fn a_version_is_changed_field_by_field() {
 }
 
 #[tokio::test]
+async fn none_ends_the_rule_that_rolls_a_version_back() {
+    let words = [
+        "update-version",
+        "-n",
+        "shop",
+        "--vn",
+        "blue",
+        "--abort-if",
+        "none",
+    ];
+    let seen = changed_by(&words).await;
+    assert_eq!(
+        seen.json(),
+        json!([{"op": "replace", "path": "/versions/blue/abortIf", "value": null}])
+    );
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_an_endpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in [
+        "get-keys -n shop",
+        "regen-key -n shop -k Primary",
+        "compare -n shop",
+        "mirror-log -n shop",
+        "get-logs -n shop",
+        "run -n shop -d {}",
+        "get-access-token -n shop",
+        "promote -n shop --vn blue",
+        "rollback -n shop",
+        "delete-version -n shop --vn blue",
+    ] {
+        let unknown = json!({"statusCode": 404, "message": "no service `shop`"});
+        let door = Door::open(vec![(404, unknown.clone()), (404, unknown)]).await;
+        let words: Vec<_> = ["endpoint", "realtime"]
+            .into_iter()
+            .chain(line.split(' '))
+            .collect();
+        let error = door.run(folder.path(), &words).await.unwrap_err();
+        let help = error.downcast_ref::<Refusal>().and_then(Refusal::help);
+        let said = format!("{error}; {}", help.unwrap_or_default());
+        assert!(said.contains("no endpoint `shop`"), "{line}: {said}");
+        assert!(
+            said.contains("`lusk endpoint realtime list`"),
+            "{line}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_online_endpoint_needs_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let door = Door::open(vec![(200, Value::Null), (200, endpoint())]).await;
+    let words = ["online-endpoint", "create", "-n", "shop"];
+    door.run(folder.path(), &words).await.unwrap();
+    let body = door.seen()[0].json();
+    assert_eq!(
+        (&body["name"], &body["authEnabled"]),
+        (&json!("shop"), &json!(true))
+    );
+
+    let door = Door::open(vec![
+        (200, endpoint()),
+        (200, Value::Null),
+        (200, endpoint()),
+    ])
+    .await;
+    let words = [
+        "online-endpoint",
+        "update",
+        "-n",
+        "shop",
+        "--set",
+        "traffic.blue=30",
+        "--set",
+        "traffic.green=70",
+    ];
+    door.run(folder.path(), &words).await.unwrap();
+    assert_eq!(
+        door.seen()[1].json(),
+        json!([{"op": "replace", "path": "/traffic", "value": {"blue": 30.0, "green": 70.0}}])
+    );
+    let part = [&words[..4], &["--set", "traffic.blue=30"]].concat();
+    let error = door.run(folder.path(), &part).await.unwrap_err();
+    let said = format!("{error:#}");
+    assert!(
+        said.contains("blue 30 = 30 percent, expected 100 or 0"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_unchanged_model_in_a_deployments_file_is_registered_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("digits.onnx"), "weights").unwrap();
+    let text = "name: green\nendpoint_name: shop\nmodel: {path: ./digits.onnx}\n";
+    fs::write(folder.path().join("green.yml"), text).unwrap();
+    let words = ["online-deployment", "create", "-f", "green.yml"];
+    let model = |content: &str| {
+        json!({"id": "digits.onnx:3", "files": [{"path": "digits.onnx",
+            "digest": Digest::of(content.as_bytes()), "size": content.len()}]})
+    };
+
+    let newest = json!({"value": [model("weights")]});
+    let answers = vec![
+        (200, endpoint()),
+        (200, newest),
+        (200, Value::Null),
+        (200, endpoint()),
+    ];
+    let door = Door::open(answers).await;
+    door.run(folder.path(), &words).await.unwrap();
+    assert_eq!(
+        door.lines()[1],
+        "GET /workspaces/local/models?name=digits.onnx&latest=true"
+    );
+    let version = &door.seen()[2].json()[0]["value"];
+    assert_eq!(
+        version["environmentImageRequest"]["modelIds"],
+        json!(["digits.onnx:3"])
+    );
+
+    // Of the same size, but other bytes.
+    let newest = json!({"value": [model("WEIGHTS")]});
+    let made = json!({"id": "digits.onnx:4"});
+    let answers = vec![
+        (200, endpoint()),
+        (200, newest),
+        (200, Value::Null),
+        (201, made),
+        (200, Value::Null),
+        (200, endpoint()),
+    ];
+    let door = Door::open(answers).await;
+    door.run(folder.path(), &words).await.unwrap();
+    assert_eq!(door.lines()[3], "POST /workspaces/local/models");
+}
+
+#[tokio::test]
 async fn nobody_stops_being_the_default_by_saying_so() {
     let folder = tempfile::tempdir().unwrap();
     let door = Door::open(vec![(200, endpoint()), (200, endpoint())]).await;
@@ -239,10 +379,39 @@ async fn a_trial_ends_either_way_in_one_request() {
 }
 
 #[tokio::test]
+async fn a_service_is_left_alone_by_commands_about_endpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in [
+        "endpoint realtime delete -n svc",
+        "endpoint realtime delete-version -n svc --vn blue",
+        "endpoint realtime get-keys -n svc",
+        "endpoint realtime regen-key -n svc -k Primary",
+        "endpoint realtime get-logs -n svc",
+        "endpoint realtime run -n svc -d {}",
+        "online-endpoint delete -n svc -y",
+        "online-endpoint get-credentials -n svc",
+        "online-endpoint invoke -n svc",
+    ] {
+        let service = json!({"name": "svc", "computeType": "AKS"});
+        let door = Door::open(vec![(200, service)]).await;
+        let words: Vec<_> = line.split(' ').collect();
+        let error = door.run(folder.path(), &words).await.unwrap_err();
+        let expected = "`svc` is a service without versions, not an endpoint";
+        assert_eq!(error.to_string(), expected, "{line}");
+        assert_eq!(
+            door.lines(),
+            ["GET /workspaces/local/services/svc"],
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn logs_may_be_those_of_one_version() {
     let folder = tempfile::tempdir().unwrap();
     let content = json!({"content": "init ran"});
-    let door = Door::open(vec![(200, content.clone()), (200, content)]).await;
+    let answers = [endpoint(), content.clone(), endpoint(), content];
+    let door = Door::open(answers.map(|answer| (200, answer)).into()).await;
     for vn in [["--vn", "blue"].as_slice(), &[]] {
         let words: Vec<_> = ["endpoint", "realtime", "get-logs", "-n", "shop", "-l", "5"]
             .iter()
@@ -254,7 +423,9 @@ async fn logs_may_be_those_of_one_version() {
     assert_eq!(
         door.lines(),
         [
+            "GET /workspaces/local/services/shop",
             "GET /workspaces/local/services/shop/versions/blue/logs?tail=5&init=false",
+            "GET /workspaces/local/services/shop",
             "GET /workspaces/local/services/shop/logs?tail=5&init=false",
         ]
     );
