@@ -347,7 +347,7 @@ pub(super) async fn score(
                 .progress
                 .say(&format!("version `{version}` answered"));
         }
-        return print_reply(&scored.body);
+        return print_reply(session.format, &scored.body);
     }
     if let Some(trouble) = not_healthy(subject, &service) {
         return Err(trouble.into());
@@ -390,7 +390,11 @@ fn not_healthy(subject: &Subject, service: &Value) -> Option<Trouble> {
 }
 
 /// The reply as it came; a line end is added, for the prompt that follows.
-fn print_reply(reply: &[u8]) -> anyhow::Result<()> {
+/// The reply as it came, in any format but the one for silence.
+fn print_reply(format: Format, reply: &[u8]) -> anyhow::Result<()> {
+    if format == Format::None {
+        return Ok(());
+    }
     render::bytes(reply)?;
     if reply.ends_with(b"\n") || !std::io::stdout().is_terminal() {
         return Ok(());

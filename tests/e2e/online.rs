@@ -99,6 +99,21 @@ fn blue_and_green_as_the_examples_of_v2_have_it() {
         "green",
     ];
     assert_eq!(lusk.cli(&invoke).ok().trim(), "\"green\"");
+    for line in [
+        &[&invoke[..], &["-o", "none"]].concat()[..],
+        &[
+            "endpoint", "realtime", "run", "-n", "shop", "-d", "{}", "-o", "none",
+        ],
+    ] {
+        let run = lusk.cli(line);
+        assert_eq!(run.ok(), "", "{line:?}");
+        assert!(run.stderr().contains("` answered"), "{}", run.stderr());
+    }
+    let again = lusk
+        .cli(&["online-endpoint", "create", "-n", "shop"])
+        .fails(1);
+    assert!(again.contains("`shop` exists already"), "{again}");
+    assert!(!again.contains("overwrite"), "{again}");
 
     let update = |traffic: &str| {
         lusk.cli(&[
