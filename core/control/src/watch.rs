@@ -3,7 +3,8 @@
 //! Like is compared with like: all versions from the moment on when shares, default or
 //! control last changed, or when the youngest revision of any of them began to serve.
 //! Counters belong to a route, and so to a revision; what a version's counters said in
-//! that moment is its baseline. Copies of mirrored requests count like any others.
+//! that moment is its baseline. Copies of mirrored requests count like any others; only a
+//! version without a live share gets any.
 //!
 //! Invariants: one reading a version is kept, whatever happens how often; nothing here
 //! is on the way of a request.
@@ -85,6 +86,7 @@ impl Watch {
             guards: BTreeMap::new(),
         });
         if watched.table != record.traffic {
+            watched.disarm_those_going_live(record.traffic.as_ref());
             watched.table.clone_from(&record.traffic);
             self.begin(&record.name, watched);
         }

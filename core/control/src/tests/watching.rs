@@ -182,9 +182,9 @@ async fn a_version_that_fails_too_often_is_rolled_back_with_the_reason() {
     fail(&house, 50).await;
     arm(&control, "error_rate>1%").await;
     send(&house, "green", 20).await;
-    fail(&house, 3).await;
+    fail(&house, 6).await;
     let done = rolled_back(&control).await.unwrap();
-    let reason = "rolled back by `error_rate>1%`: 3 of 23 requests (13.0 %) failed in the last 1 s";
+    let reason = "rolled back by `error_rate>1%`: 6 of 26 requests (23.1 %) failed in the last 1 s";
     assert_eq!(done.reason, reason);
     assert_eq!(done.version, version("green"));
     let operation = control.operation(done.operation).await.unwrap().unwrap();
@@ -216,6 +216,8 @@ async fn bad_luck_and_too_few_requests_roll_nothing_back() {
     send(&house, "green", 19).await;
     fail(&house, 1).await;
     assert_eq!(rolled_back(&control).await, None, "1 of 20");
+    fail(&house, 3).await;
+    assert_eq!(rolled_back(&control).await, None, "4 of 23");
     sleep(Duration::from_secs(70)).await;
     fail(&house, 9).await;
     assert_eq!(rolled_back(&control).await, None, "9 requests");
@@ -301,6 +303,23 @@ async fn a_guard_that_comes_with_its_version_looks_from_the_first_request_on() {
     };
     change(&control, guarded).await;
     fail(&house, 10).await;
+    let reason = rolled_back(&control).await.unwrap().reason;
+    assert!(reason.contains("10 of 10 requests"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_copies_did_does_not_count_once_a_version_goes_live() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 0.0).await;
+    arm(&control, "error_rate>1%").await;
+    fail(&house, 9).await;
+    give(&control, 20.0).await;
+    fail(&house, 9).await;
+    assert_eq!(rolled_back(&control).await, None, "9 since it is live");
+    // Its share may change: that is no new beginning.
+    give(&control, 30.0).await;
+    fail(&house, 1).await;
     let reason = rolled_back(&control).await.unwrap().reason;
     assert!(reason.contains("10 of 10 requests"), "{reason}");
 }

@@ -2,7 +2,8 @@
 //!
 //! Where no guard is, the task sleeps until there is one. A version that is the control
 //! cannot be rolled back, so its guard rests while it is. A new revision is looked at
-//! anew, from its first request on.
+//! anew, from its first request on; so is a version that goes live, as what it made of
+//! copies before says little of its callers.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,8 @@ use std::{
 
 use futures::FutureExt;
 use lusk_domain::{
-    Breach, EndpointRecord, Guard, GuardWindow, Sample, ServiceName, TrafficTable, VersionName,
+    Breach, EndpointRecord, Guard, GuardWindow, Sample, ServiceName, Share, TrafficTable,
+    VersionName,
 };
 use lusk_router::Route;
 use tokio::time::{Instant, sleep};
@@ -74,6 +76,19 @@ impl Armed {
 
     fn is_resting(&self) -> bool {
         self.rest_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Watched {
+    /// Drops the guards of versions that have a share in the table `next` and had none;
+    /// [`Watch::arm`] begins them anew.
+    pub(super) fn disarm_those_going_live(&mut self, next: Option<&TrafficTable>) {
+        let is_live = |table: Option<&TrafficTable>, version: &VersionName| {
+            table.is_some_and(|table| table.effective(version) != Share::NONE)
+        };
+        let before = self.table.as_ref();
+        self.guards
+            .retain(|version, _| is_live(before, version) || !is_live(next, version));
     }
 }
 
