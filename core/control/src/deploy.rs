@@ -63,7 +63,7 @@ impl Deployment {
             }),
             () = self.turn.given_up() => Err(StepFailed {
                 step: Step::Replicas,
-                failure: Failure::new(FailureCode::Conflict, "the service was deleted during the deployment"),
+                failure: Failure::new(FailureCode::Conflict, "it was deleted during the deployment"),
             }),
             ready = AssertUnwindSafe(self.bring_up(&numbers)).catch_unwind() => {
                 ready.unwrap_or_else(|_| Err(panicked()))

@@ -83,9 +83,9 @@ pub struct CreateEndpoint {
     pub secondary_key: Option<Secret>,
     /// The first version; none makes an endpoint that waits for one.
     pub version: Option<CreateVersion>,
-    /// Change the endpoint of this name if there is one: its labels, and the version if
-    /// it has it, else it gets it. Its keys stay unless new ones are given, and so do
-    /// its other versions.
+    /// Deploy the version to the endpoint of this name if there is one, in place of its
+    /// version of that name if it has one. Given labels change with it; other versions
+    /// stay, and so do keys and auth, which may be given only as they are.
     pub overwrite: bool,
 }
 

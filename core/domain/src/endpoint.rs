@@ -44,7 +44,8 @@ pub struct EndpointRecord {
     /// Versions that are rolled back when they do badly.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guards: BTreeMap<VersionName, Guard>,
-    /// What a guard did last, until that version gets traffic again.
+    /// What a guard did last. That version gets no traffic before it has a new revision,
+    /// or its guard is said anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
     /// When it was created.
@@ -54,7 +55,7 @@ pub struct EndpointRecord {
 }
 
 /// A version that broke its [`Guard`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBack {
     /// Which one.
@@ -63,6 +64,9 @@ pub struct RolledBack {
     pub at: Timestamp,
     /// The rule and what was seen.
     pub reason: String,
+    /// The rule, which holds again for the version's next revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
     /// The operation that did it.
     pub operation: Uuid,
 }
@@ -82,8 +86,42 @@ pub enum Sticky {
 
 /// Why a text names nothing to stay by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is nothing to keep callers by: `header:NAME`, `cookie:NAME` or `key` is")]
-pub struct StickyError(String);
+pub enum StickyError {
+    /// It is spelled as none.
+    #[error("`{0}` is nothing to keep callers by: `header:NAME`, `cookie:NAME` or `key` is")]
+    Unknown(String),
+    /// A header that tells no callers apart.
+    #[error("`header:{name}` is nothing to keep callers by: {reason}")]
+    Unfit {
+        /// The header.
+        name: String,
+        /// What it says instead, and the way out.
+        reason: &'static str,
+    },
+}
+
+/// Headers that say nothing about who calls, and what they say.
+const UNFIT: [(&str, &str); 10] = [
+    (
+        "authorization",
+        "it holds the key or token, `key` keeps callers by it",
+    ),
+    (
+        "azureml-model-deployment",
+        "it names the version that the caller wants",
+    ),
+    ("connection", OF_THE_CONNECTION),
+    ("content-encoding", OF_THE_BODY),
+    ("content-length", OF_THE_BODY),
+    ("content-type", OF_THE_BODY),
+    ("date", "it tells when the request was sent"),
+    ("host", "it names this node, all callers have the same"),
+    ("te", OF_THE_CONNECTION),
+    ("transfer-encoding", OF_THE_CONNECTION),
+];
+
+const OF_THE_BODY: &str = "it describes the request's body, not its caller";
+const OF_THE_CONNECTION: &str = "it describes the connection, not the caller";
 
 impl FromStr for Sticky {
     type Err = StickyError;
@@ -95,10 +133,17 @@ impl FromStr for Sticky {
         };
         match text.split_once(':') {
             None if text == "key" => Ok(Self::Key),
-            Some(("header", name)) if is_token(name) => Ok(Self::Header(name.to_lowercase())),
+            Some(("header", name)) if is_token(name) => header(name.to_lowercase()),
             Some(("cookie", name)) if is_token(name) => Ok(Self::Cookie(name.to_owned())),
-            _ => Err(StickyError(text.chars().take(80).collect())),
+            _ => Err(StickyError::Unknown(text.chars().take(80).collect())),
         }
+    }
+}
+
+fn header(name: String) -> Result<Sticky, StickyError> {
+    match UNFIT.iter().find(|(unfit, _)| *unfit == name) {
+        Some((_, reason)) => Err(StickyError::Unfit { name, reason }),
+        None => Ok(Sticky::Header(name)),
     }
 }
 
@@ -177,6 +222,21 @@ mod tests {
         ] {
             assert!(text.parse::<Sticky>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_header_that_is_no_callers_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("header:azureml-model-deployment", "names the version"),
+            ("header:Authorization", "`key` keeps callers by it"),
+            ("header:content-length", "the request's body"),
+            ("header:host", "this node"),
+        ] {
+            let error = text.parse::<Sticky>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.contains(&text.to_lowercase()), "{error}");
+        }
+        assert!("cookie:host".parse::<Sticky>().is_ok());
     }
 
     #[test]

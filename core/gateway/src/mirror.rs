@@ -93,6 +93,16 @@ impl Mirrors {
         live
     }
 
+    /// Counts a request whose turn it is and whose body is not here to be copied.
+    pub(crate) fn pass_by(&self, versions: &Versions, live: &Arc<Route>) {
+        if let Some((_, route)) = versions.pick_mirror()
+            && !Arc::ptr_eq(route, live)
+        {
+            let endpoint = versions.endpoint().name();
+            self.books.count_copy(endpoint, CopyOutcome::Dropped);
+        }
+    }
+
     /// Gives up the copies that are under way; returns when the last one is gone.
     pub(crate) async fn end(&self) {
         self.stop.cancel();
@@ -180,7 +190,10 @@ impl Pairing {
 async fn ask(route: &Arc<Route>, request: ScoreRequest, keeps: bool) -> Answered {
     let mut begun = Instant::now();
     let answer = async {
-        let turn = route.own_turn().await.map_err(|error| error.to_string())?;
+        let turn = route
+            .turn_for_copy()
+            .await
+            .map_err(|error| error.to_string())?;
         begun = Instant::now();
         let relayed = turn.relay(request.into()).await;
         let reply = relayed.map_err(|error| error.to_string())?.reply;

@@ -347,6 +347,16 @@ impl<D: Door> ServiceRequest<'_, D> {
         }
     }
 
+    /// Counts a copy that is not sent, because the body is not held.
+    fn pass_by(&self, begun: &Begun) {
+        if let Lead::Endpoint(versions) = &begun.lead
+            && begun.may_be_copied
+            && let Some(mirrors) = self.door.mirrors()
+        {
+            mirrors.pass_by(versions, &begun.route);
+        }
+    }
+
     /// Sends a copy to the mirrored version, where there is one and it is its turn.
     fn copy(&self, begun: &Begun, request: &ScoreRequest) -> Option<Live> {
         match &begun.lead {
@@ -365,6 +375,7 @@ impl<D: Door> ServiceRequest<'_, D> {
         parts: Parts,
         upload: &mut Upload,
     ) -> Result<Reply, Problem> {
+        self.pass_by(&begun);
         let Begun { route, turn, .. } = begun;
         let length = upload.told();
         let (passage, fault) = Passage::new(upload, self.door.limits(), self.caller)?;

@@ -303,6 +303,15 @@ impl Route {
         Turn::take(Arc::clone(self)).await
     }
 
+    /// Like [`Route::own_turn`], for a copy of a request: one that gets no slot is not
+    /// counted as a request of this route.
+    ///
+    /// # Errors
+    /// Those of [`Route::turn`].
+    pub async fn turn_for_copy(self: &Arc<Self>) -> Result<Turn<Arc<Self>>, RouteError> {
+        Turn::take_for_copy(Arc::clone(self)).await
+    }
+
     /// Waits for a slot and runs one request on it; [`Route::turn`] and
     /// [`Turn::score`] in one.
     ///

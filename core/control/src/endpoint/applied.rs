@@ -31,13 +31,8 @@ pub(super) fn applied(
     properties(&mut record, change)?;
     record.traffic = traffic(before, change, joining)?;
     let notes = mirror(&mut record, change)?;
+    returning(&mut record, change, joining)?;
     guards(&mut record, change)?;
-    let table = record.traffic.clone();
-    let has_none = |version: &VersionName| {
-        let table = table.as_ref();
-        table.is_some_and(|table| table.effective(version) == Share::NONE)
-    };
-    record.rolled_back = record.rolled_back.filter(|it| has_none(&it.version));
     Ok(Applied { record, notes })
 }
 
@@ -161,6 +156,37 @@ fn mirror(
         record.mirror = None;
     }
     Ok(notes)
+}
+
+/// A version that its guard rolled back stays so until it is another one, or its user
+/// says what holds for it now: the next step of a ramp must not undo it unseen.
+fn returning(
+    record: &mut EndpointRecord,
+    change: &ChangeEndpoint,
+    joining: Option<&VersionName>,
+) -> Result<(), ControlError> {
+    let (Some(back), Some(table)) = (&record.rolled_back, &record.traffic) else {
+        return Ok(());
+    };
+    let version = back.version.clone();
+    if joining == Some(&version) {
+        let guard = back.guard.map(|guard| (version, guard));
+        record.guards.extend(guard);
+        record.rolled_back = None;
+    } else if change.guards.contains_key(&version) || table.share(&version).is_none() {
+        record.rolled_back = None;
+    } else if table.effective(&version) > Share::NONE {
+        let message = format!(
+            "version `{version}` was rolled back ({}): deploy it anew, or say with this change \
+             what it is to be rolled back by, or that nothing is (abortIf)",
+            back.reason
+        );
+        return Err(ControlError::invalid(
+            &format!("versions.{version}"),
+            message,
+        ));
+    }
+    Ok(())
 }
 
 fn guards(record: &mut EndpointRecord, change: &ChangeEndpoint) -> Result<(), ControlError> {

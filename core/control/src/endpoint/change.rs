@@ -9,7 +9,7 @@ use lusk_domain::{
 };
 
 use super::{
-    applied::{Applied, applied, in_words},
+    applied::{Applied, applied, in_words, never_healthy},
     version::Accepted,
 };
 use crate::{
@@ -77,7 +77,11 @@ impl Control {
         after: ChangeEndpoint,
     ) -> Result<Operation, ControlError> {
         let service = ServiceName::of_version(name, &version);
-        let (turn, operation) = self.begin(OperationKind::Update, &service)?;
+        let kind = match what {
+            ChangeVersion::Create(_) => OperationKind::Create,
+            ChangeVersion::Update(_) => OperationKind::Update,
+        };
+        let (turn, operation) = self.begin(kind, &service)?;
         let endpoint = self.existing_endpoint(name).await?;
         let previous = self.parts.records.service(&service).await?;
         let (spec, models) = match (what, &previous) {
@@ -167,8 +171,10 @@ impl Control {
         }
         let (this, name, version) = (Arc::clone(self), name.clone(), version.clone());
         self.whole(async move {
-            this.rewrite_table(&name, |table| table.promoted(&version))
-                .await
+            this.rewrite(&name, |record, operation| {
+                with_table(record, operation, |table| table.promoted(&version))
+            })
+            .await
         })
         .await
     }
@@ -185,8 +191,18 @@ impl Control {
     ) -> Result<Operation, ControlError> {
         let (this, name, version) = (Arc::clone(self), name.clone(), version.cloned());
         self.whole(async move {
-            this.rewrite_table(&name, |table| table.rolled_back(version.as_ref()))
-                .await
+            this.rewrite(&name, |record, operation| {
+                if let Some(version) = &version
+                    && record.traffic.as_ref().and_then(TrafficTable::control) == Some(version)
+                {
+                    let message = format!("version `{version}` is the control itself");
+                    return Err(ControlError::invalid("version", message));
+                }
+                with_table(record, operation, |table| {
+                    table.rolled_back(version.as_ref())
+                })
+            })
+            .await
         })
         .await
     }
@@ -212,6 +228,7 @@ impl Control {
                     version: version.clone(),
                     at: this.parts.clock.now(),
                     reason: reason.clone(),
+                    guard: record.guards.get(&version).copied(),
                     operation: operation.now().id,
                 });
                 Ok(next)
@@ -223,6 +240,8 @@ impl Control {
         .await
     }
 
+    /// The endpoint without what the version had. Between the breach and this the version
+    /// may have been promoted, or its guard taken away.
     fn aborted(
         &self,
         record: &EndpointRecord,
@@ -233,44 +252,28 @@ impl Control {
             error,
         };
         let table = record.traffic.as_ref();
-        let table = table.ok_or_else(|| super::applied::never_healthy(record, version))?;
+        let table = table.ok_or_else(|| never_healthy(record, version))?;
+        if !record.guards.contains_key(version) || table.control() == Some(version) {
+            let message = format!("version `{version}` has no guard any more, or is the control");
+            return Err(ControlError::invalid("abortIf", message));
+        }
         let nothing = Stake {
             share: Some(Share::NONE),
             ..Stake::default()
         };
+        let mut next = record.clone();
+        if table.effective(version) == Share::NONE {
+            // All that it had were copies.
+            next.mirror = next.mirror.filter(|mirror| mirror.version != *version);
+        }
         // Without a control what it had goes to the default.
         let table = match table.control() {
-            Some(control) if control != version => table.rolled_back(Some(version)),
-            _ => table.with_stake(version, nothing),
+            Some(_) => table.rolled_back(Some(version)),
+            None => table.with_stake(version, nothing),
         };
-        let mut next = record.clone();
         next.traffic = Some(table.map_err(refused)?);
         next.guards.remove(version);
-        Ok(next)
-    }
-
-    async fn rewrite_table(
-        &self,
-        name: &ServiceName,
-        change: impl FnOnce(&TrafficTable) -> Result<TrafficTable, TrafficError>,
-    ) -> Result<Operation, ControlError> {
-        self.rewrite(name, |record, operation| {
-            let refused = |error| ControlError::Traffic {
-                endpoint: record.name.clone(),
-                error,
-            };
-            let table = record.traffic.as_ref();
-            let table = table.ok_or_else(|| no_table(record))?;
-            let mut next = record.clone();
-            next.traffic = Some(change(table).map_err(refused)?);
-            // Rules that hang on shares: mirrors and guards.
-            let Applied { record, notes } = applied(&next, &ChangeEndpoint::default(), None)?;
-            for note in notes {
-                operation.event(Step::Traffic, StepOutcome::Warning, &note);
-            }
-            Ok(record)
-        })
-        .await
+        applied(&next, &ChangeEndpoint::default(), None).map(|applied| applied.record)
     }
 
     /// One step from an endpoint's record to its next: read, changed, written, shown.
@@ -282,7 +285,10 @@ impl Control {
         let _held = self.endpoints.lock().await;
         let record = self.existing_endpoint(name).await?;
         let operation = self.operation_on(OperationKind::Update, name);
-        let mut next = change(&record, &operation)?;
+        let mut next = match change(&record, &operation) {
+            Ok(next) => next,
+            Err(error) => return Err(self.explained(&record, error).await?),
+        };
         next.updated_time = self.parts.clock.now();
         if next.traffic != record.traffic
             && let Some(table) = &next.traffic
@@ -292,6 +298,25 @@ impl Control {
         let ended = operation.ended(None);
         self.put_endpoint(&next, None, &ended).await?;
         Ok(ended)
+    }
+
+    /// A version that is there and was never healthy is not unknown.
+    async fn explained(
+        &self,
+        record: &EndpointRecord,
+        error: ControlError,
+    ) -> Result<ControlError, ControlError> {
+        if let ControlError::Traffic {
+            error: TrafficError::Unknown { version, .. },
+            ..
+        } = &error
+        {
+            let service = ServiceName::of_version(&record.name, version);
+            if self.parts.records.service(&service).await?.is_some() {
+                return Ok(never_healthy(record, version));
+            }
+        }
+        Ok(error)
     }
 
     pub(super) async fn existing_endpoint(
@@ -315,6 +340,27 @@ impl Control {
             },
         })
     }
+}
+
+/// The endpoint with another table, and what hangs on shares: mirrors and guards.
+fn with_table(
+    record: &EndpointRecord,
+    operation: &LiveOperation,
+    change: impl FnOnce(&TrafficTable) -> Result<TrafficTable, TrafficError>,
+) -> Result<EndpointRecord, ControlError> {
+    let refused = |error| ControlError::Traffic {
+        endpoint: record.name.clone(),
+        error,
+    };
+    let table = record.traffic.as_ref();
+    let table = table.ok_or_else(|| no_table(record))?;
+    let mut next = record.clone();
+    next.traffic = Some(change(table).map_err(refused)?);
+    let Applied { record, notes } = applied(&next, &ChangeEndpoint::default(), None)?;
+    for note in notes {
+        operation.event(Step::Traffic, StepOutcome::Warning, &note);
+    }
+    Ok(record)
 }
 
 /// Who may call is the endpoint's to say.

@@ -89,7 +89,11 @@ impl Control {
             }
             let held = self.endpoints.lock().await;
             let versions = self.versions_of(name).await?;
-            if versions.len() <= turns.len() {
+            let is_ours = |version: &VersionName| {
+                let service = ServiceName::of_version(name, version);
+                turns.iter().any(|(_, taken)| *taken == service)
+            };
+            if versions.iter().all(is_ours) {
                 break (held, versions);
             }
         };

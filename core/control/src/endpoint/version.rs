@@ -32,6 +32,24 @@ pub(super) fn stake_of(version: &VersionName, stake: Stake) -> BTreeMap<VersionN
     }
 }
 
+/// Of a change whose shares are not possible any more: what says nothing of shares.
+fn what_stays(after: &ChangeEndpoint, version: &VersionName) -> ChangeEndpoint {
+    let own = after.stakes.get(version).copied().unwrap_or_default();
+    let role = Stake {
+        is_control: own.is_control,
+        ..Stake::default()
+    };
+    let guard = after.guards.get(version).copied();
+    ChangeEndpoint {
+        stakes: stake_of(version, role),
+        guards: guard
+            .map(|guard| (version.clone(), guard))
+            .into_iter()
+            .collect(),
+        ..ChangeEndpoint::default()
+    }
+}
+
 impl Control {
     /// The specification of a new version: name, compute and auth are its endpoint's.
     pub(super) async fn wanted_version(
@@ -136,9 +154,14 @@ impl Control {
         let Applied { mut record, notes } = match applied(&endpoint, after, Some(&name)) {
             Ok(applied) => applied,
             Err(error) => {
-                let text = format!("the version is healthy and has no share: {error}");
+                let text = format!(
+                    "the version is healthy and gets no more traffic than it had; its role and \
+                     its guard stand: {error}"
+                );
                 operation.event(Step::Traffic, StepOutcome::Warning, &text);
-                applied(&endpoint, &ChangeEndpoint::default(), Some(&name))?
+                let rest = what_stays(after, &name);
+                applied(&endpoint, &rest, Some(&name))
+                    .or_else(|_| applied(&endpoint, &ChangeEndpoint::default(), Some(&name)))?
             }
         };
         for note in notes {

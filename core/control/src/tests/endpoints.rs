@@ -498,12 +498,47 @@ async fn an_aborted_version_loses_its_share_and_its_guard_and_says_why() {
     let record = view(&control).await.record;
     assert!(record.guards.is_empty());
     assert_eq!(record.rolled_back.unwrap().reason, "too bad");
-    let again = ChangeEndpoint {
+    // The next step of a ramp does not undo it unseen, nor does a promotion.
+    let more_share = ChangeEndpoint {
         stakes: BTreeMap::from([(version("green"), share(1.0))]),
         ..ChangeEndpoint::default()
     };
-    change(&control, again).await;
-    assert_eq!(view(&control).await.record.rolled_back, None);
+    let shop = name("shop");
+    for refused in [
+        control.change_endpoint(&shop, more_share.clone()).await,
+        control.promote(&shop, &version("green")).await,
+    ] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("was rolled back (too bad)"), "{error}");
+    }
+    // A new revision is another version, under the same guard.
+    let newer = ChangeEndpoint {
+        version: Some((
+            version("green"),
+            ChangeVersion::Update(Box::new(UpdateService {
+                entry: Some(house.entry("green")),
+                ..UpdateService::default()
+            })),
+        )),
+        ..more_share.clone()
+    };
+    let newer = change(&control, newer).await;
+    assert_eq!(newer.state, OperationState::Succeeded, "{newer:?}");
+    let record = view(&control).await.record;
+    assert_eq!(record.rolled_back, None);
+    assert_eq!(record.guards, BTreeMap::from([(version("green"), guard)]));
+    // Or its user says what holds now.
+    control
+        .abort(&shop, &version("green"), "still bad")
+        .await
+        .unwrap();
+    let without = ChangeEndpoint {
+        guards: BTreeMap::from([(version("green"), None)]),
+        ..more_share
+    };
+    change(&control, without).await;
+    let record = view(&control).await.record;
+    assert_eq!((record.rolled_back, record.guards.len()), (None, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -549,4 +584,145 @@ async fn auth_of_the_endpoint_holds_for_all_versions_at_once() {
         .unwrap()
         .unwrap();
     assert_eq!(stored.auth, AuthMode::None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_keeps_the_rules_of_mirrors_and_guards() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 0.0).await;
+    let guard: Guard = "error_rate>1%".parse().unwrap();
+    // Green answers everything; blue, the control, gets copies.
+    let default = Stake {
+        is_default: Some(true),
+        ..Stake::default()
+    };
+    let is_control = Stake {
+        is_control: Some(true),
+        ..Stake::default()
+    };
+    change(
+        &control,
+        ChangeEndpoint {
+            stakes: BTreeMap::from([(version("green"), default), (version("blue"), is_control)]),
+            guards: BTreeMap::from([(version("green"), Some(guard))]),
+            mirror: Some(Some(Mirror::new(version("blue"), Share::HALF).unwrap())),
+            ..ChangeEndpoint::default()
+        },
+    )
+    .await;
+    let aborted = control
+        .abort(&name("shop"), &version("green"), "too bad")
+        .await;
+    aborted.unwrap();
+    assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
+    assert_eq!(view(&control).await.record.mirror, None);
+    let again = control
+        .abort(&name("shop"), &version("green"), "too bad")
+        .await;
+    assert!(again.unwrap_err().to_string().contains("no guard any more"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_of_what_only_gets_copies_ends_the_copies() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 0.0).await;
+    change(
+        &control,
+        ChangeEndpoint {
+            guards: BTreeMap::from([(version("green"), "p99>1s".parse().ok())]),
+            mirror: Some(Some(Mirror::new(version("green"), Share::HALF).unwrap())),
+            ..ChangeEndpoint::default()
+        },
+    )
+    .await;
+    let aborted = control
+        .abort(&name("shop"), &version("green"), "too slow")
+        .await;
+    aborted.unwrap();
+    let record = view(&control).await.record;
+    assert_eq!(record.mirror, None);
+    assert_eq!(record.rolled_back.unwrap().version, version("green"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_is_gone_leaves_role_and_guard() {
+    let mut house = House::new();
+    let control = house.start().await;
+    open(&control, shop(&house, "blue")).await;
+    house.host.be(Mood::Hangs);
+    let mut pink = more(&house, "pink", share(60.0));
+    pink.stakes.get_mut(&version("pink")).unwrap().is_control = Some(true);
+    pink.guards
+        .insert(version("pink"), "error_rate>2%".parse().ok());
+    let shop = name("shop");
+    let red = control.change_endpoint(&shop, more(&house, "red", share(60.0)));
+    let red = red.await.unwrap();
+    let pink = control.change_endpoint(&shop, pink).await.unwrap();
+    house.host.be(Mood::Well);
+    let ended = [end(&control, red.id).await, end(&control, pink.id).await];
+    let warned: Vec<_> = ended
+        .iter()
+        .flat_map(|it| &it.events)
+        .filter(|event| event.outcome == StepOutcome::Warning)
+        .collect();
+    assert_eq!(warned.len(), 1, "{ended:?}");
+    assert!(warned[0].text.contains("120 percent"), "{warned:?}");
+    let record = view(&control).await.record;
+    let table = record.traffic.unwrap();
+    assert_eq!(table.control(), Some(&version("pink")));
+    assert!(record.guards.contains_key(&version("pink")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overwrite_changes_nothing_before_its_version_is_healthy() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    let overwrite = |text: &str| {
+        let mut request = shop(&house, "green");
+        let first = request.version.as_mut().unwrap();
+        first.service = house.request("shop", text);
+        request.overwrite = true;
+        request.description = Some(text.to_owned());
+        request
+    };
+    let mut opened = overwrite("bad");
+    opened.auth = AuthMode::None;
+    let error = control.create_endpoint(opened).await.unwrap_err();
+    assert!(error.to_string().contains("authEnabled"), "{error}");
+    house.host.be(Mood::Fails);
+    let failed = open(&control, overwrite("bad")).await;
+    assert_eq!(failed.state, OperationState::Failed);
+    assert_eq!(view(&control).await.record.description, None);
+    assert_eq!(
+        answers(&house, 10).await,
+        counted(&[("blue", 7), ("green", 3)])
+    );
+    house.host.be(Mood::Well);
+    let done = open(&control, overwrite("green")).await;
+    assert_eq!(done.state, OperationState::Succeeded, "{done:?}");
+    let description = view(&control).await.record.description;
+    assert_eq!(description.as_deref(), Some("green"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_control_is_not_rolled_back_to_itself() {
+    let mut house = House::new();
+    let control = house.start().await;
+    blue_and_green(&house, &control, 30.0).await;
+    control
+        .promote(&name("shop"), &version("green"))
+        .await
+        .unwrap();
+    let error = control
+        .roll_back(&name("shop"), Some(&version("green")))
+        .await;
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("is the control itself")
+    );
 }

@@ -664,3 +664,15 @@ async fn an_autoscaler_looks_at_once_when_a_request_begins_to_wait() {
     assert_eq!(decision.replicas, 5);
     drop(calls);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_without_a_slot_says_nothing_of_the_route() {
+    let route = Arc::new(route("digits"));
+    assert_eq!(
+        route.turn_for_copy().await.err(),
+        Some(RouteError::NoReadyReplicas)
+    );
+    assert_eq!(route.status().counters, Counters::default());
+    assert!(route.own_turn().await.is_err());
+    assert_eq!(route.status().counters.not_ready, 1);
+}

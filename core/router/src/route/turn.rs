@@ -60,6 +60,28 @@ impl<R: Deref<Target = Route> + Clone> Turn<R> {
         }
     }
 
+    /// Like [`Turn::take`], for a copy that nobody waits for: that it finds no slot says
+    /// nothing of the version, and is not counted.
+    pub(super) async fn take_for_copy(route: R) -> Result<Self, RouteError> {
+        let mut record = Record::start(route.clone());
+        record.outcome = Outcome::Elsewhere;
+        let deadline = record.started + route.info.limits.scoring_timeout;
+        let (ticket, loan, queued_for) = route.slot(None, None, deadline).await?;
+        record.outcome = Outcome::Abandoned;
+        record.queued_for = Some(queued_for);
+        let lease = Lease {
+            route,
+            loan,
+            queued_for,
+        };
+        Ok(Self {
+            lease,
+            ticket,
+            deadline,
+            record,
+        })
+    }
+
     /// Runs the request. Dropping the future interrupts the script. A replica that had
     /// not begun is followed by another one, once.
     ///

@@ -104,6 +104,7 @@ fn the_endpoint_tells_how_it_splits() {
         version: "green".parse().unwrap(),
         at: view.record.created_time,
         reason: "p99 was 300 ms".to_owned(),
+        guard: None,
         operation: uuid::Uuid::nil(),
     });
     let mut mirror =
