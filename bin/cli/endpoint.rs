@@ -96,7 +96,7 @@ pub(crate) enum RealtimeCommand {
     Run(EndpointRunArgs),
     /// Compare versions: errors and latency, with what is sure of the differences
     #[command(
-        after_help = "Examples:\n  lusk endpoint realtime compare -n shop\n  lusk endpoint realtime compare -n shop -o json     with all intervals\n\nThe comparison starts anew when shares, default or control change, or a version gets a new\nrevision. Differences are those from the baseline, which is the\ncontrol, or the default while there is none, with 95 % confidence. They need 30 requests of\neach of the two (p90: 36, p95: 72, p99: 368); with fewer nothing is said."
+        after_help = "Examples:\n  lusk endpoint realtime compare -n shop\n  lusk endpoint realtime compare -n shop -o json     with all intervals\n\nThe comparison starts anew when shares, default or control change, or a version gets a new\nrevision. Differences are those from the baseline, which is the control, or the default\nwhile there is none, with 95 % confidence. They need 30 requests of each of the two (p90: 36,\np95: 72, p99: 368); with fewer nothing is said."
     )]
     Compare {
         /// The endpoint
