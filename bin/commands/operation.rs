@@ -56,6 +56,7 @@ fn new_for_people(events: &[OperationEvent], seen: usize) -> Vec<OperationEvent>
 fn failure(operation: &Value, what: &str, state: &str) -> Trouble {
     let error = &operation["error"];
     let message = error["message"].as_str();
+    let message = message.map(|message| without_subject(message, what));
     let message = match (message, state) {
         (Some(message), _) => format!("{what} failed: {message}"),
         (None, "TimedOut") => format!("{what} took too long"),
@@ -74,6 +75,14 @@ fn failure(operation: &Value, what: &str, state: &str) -> Trouble {
     Trouble::new(message).with_causes(causes)
 }
 
+/// A message without the name that `what` ends with: it is said once.
+fn without_subject<'a>(message: &'a str, what: &str) -> &'a str {
+    match message.split_once(": ") {
+        Some((subject, rest)) if what.ends_with(&format!(" {subject}")) => rest,
+        _ => message,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +98,26 @@ mod tests {
         let expected = Trouble::new("deployment failed: replicas: init() raised")
             .with_causes(vec!["ValueError: x".to_owned()]);
         assert_eq!(trouble, expected);
+    }
+
+    #[test]
+    fn what_failed_is_named_once() {
+        let what = "update of version `green` of endpoint `shop`";
+        for (message, expected) in [
+            (
+                "version `green` of endpoint `shop`: cannot be started: x",
+                "cannot be started: x",
+            ),
+            (
+                "version `blue` of endpoint `shop`: x",
+                "version `blue` of endpoint `shop`: x",
+            ),
+            ("x: y", "x: y"),
+        ] {
+            let operation = json!({"error": {"message": message}});
+            let trouble = failure(&operation, what, "Failed");
+            assert_eq!(trouble.to_string(), format!("{what} failed: {expected}"));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a version really gets; a key of ours.
-pub(super) const EFFECTIVE: &str = "effectiveTrafficPercentile";
+pub(crate) const EFFECTIVE: &str = "effectiveTrafficPercentile";
 
 /// Where there is nothing to say.
 const NOTHING: &str = "—";

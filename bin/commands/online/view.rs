@@ -6,6 +6,7 @@ use crate::{
     client::query,
     commands::{
         Session,
+        endpoint::EFFECTIVE,
         model::{labels, plain},
     },
     render::{self, Column},
@@ -75,13 +76,23 @@ fn endpoint_object(object: &Value) -> Value {
         "provisioning_state": if has_none { "Succeeded" } else { state(object) },
         "scoring_uri": object["scoringUri"],
         "openapi_uri": object["swaggerUri"],
-        "traffic": object["traffic"],
+        "traffic": traffic(object),
         "mirror_traffic": match &object["mirrorTraffic"] {
             Value::Null => json!({}),
             map => map.clone(),
         },
         "default_deployment": object["defaultVersion"],
     })
+}
+
+/// What each version really gets: the default one has what others leave, too.
+fn traffic(object: &Value) -> Value {
+    let versions = object["versions"].as_object().into_iter().flatten();
+    let shares = versions.filter(|(name, _)| object["traffic"][name.as_str()].is_number());
+    shares
+        .map(|(name, version)| (name.clone(), version[EFFECTIVE].clone()))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn deployment_object(version: &Value) -> Value {
@@ -111,7 +122,7 @@ fn deployment_object(version: &Value) -> Value {
         "model": model.and_then(|model| model["id"].as_str()).map(|id| format!("azureml:{id}")),
         "instance_count": version["deploymentStatus"]["desiredReplicas"],
         "ready_instances": version["deploymentStatus"]["availableReplicas"],
-        "traffic": version["trafficPercentile"],
+        "traffic": version[EFFECTIVE],
         "scale_settings": scale,
         "request_settings": {
             "request_timeout_ms": version["scoringTimeoutMs"],
@@ -197,8 +208,11 @@ mod tests {
         let shown = endpoint_object(&json!({
             "name": "shop", "state": "Healthy", "scoringUri": "http://h/score",
             "swaggerUri": "http://h/swagger.json", "authEnabled": true,
-            "traffic": {"blue": 90, "green": 10}, "mirrorTraffic": null,
-            "versions": {"blue": {}},
+            "mirrorTraffic": null,
+            "traffic": {"blue": 0, "green": 10},
+            "versions": {"blue": {"trafficPercentile": 0, "effectiveTrafficPercentile": 90},
+                "dark": {"trafficPercentile": 0, "effectiveTrafficPercentile": 0},
+                "green": {"trafficPercentile": 10, "effectiveTrafficPercentile": 10}},
         }));
         assert_eq!(shown["provisioning_state"], "Succeeded");
         assert_eq!(shown["scoring_uri"], "http://h/score");
@@ -212,13 +226,14 @@ mod tests {
             "name": "blue", "endpoint": "shop", "state": "Failed",
             "error": {"message": "init() raised"}, "modelDetails": [{"id": "digits:1"}],
             "autoScaler": {"autoscaleEnabled": true, "maxReplicas": 3},
-            "scoringTimeoutMs": 5000,
+            "scoringTimeoutMs": 5000, "trafficPercentile": 0, "effectiveTrafficPercentile": 100,
             "deploymentStatus": {"desiredReplicas": 2, "availableReplicas": 1},
         }));
         assert_eq!(shown["provisioning_state"], "Failed");
         assert_eq!(shown["model"], "azureml:digits:1");
         assert_eq!(shown["scale_settings"]["max_instances"], 3);
         assert_eq!(shown["request_settings"]["request_timeout_ms"], 5000);
+        assert_eq!(shown["traffic"], 100);
         assert_eq!(instances(&shown), "1 of 2");
     }
 }
