@@ -278,13 +278,13 @@ async fn a_winner_is_promoted_and_a_loser_rolled_back() {
         row("green", 0.0, 100.0, "default, control"),
     ];
     assert_eq!(door.split().await, both);
-    door.done("POST", "/services/shop/rollback", green).await;
-
     for (path, body, status, code) in [
         ("promote", json!({}), 400, "BadRequest"),
         ("promote", json!({"versoin": "green"}), 400, "BadRequest"),
         ("promote", json!({"version": "red"}), 404, "NotFound"),
         ("rollback", json!({"version": "red"}), 404, "NotFound"),
+        // It is the control itself.
+        ("rollback", green, 400, "BadRequest"),
     ] {
         let reply = door
             .ask("POST", &format!("/services/shop/{path}"), body)
