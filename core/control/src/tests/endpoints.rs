@@ -63,6 +63,26 @@ pub(super) fn more(house: &House, name: &str, stake: Stake) -> ChangeEndpoint {
     }
 }
 
+/// Another part of the traffic for one version.
+fn staked(name: &str, stake: Stake) -> ChangeEndpoint {
+    ChangeEndpoint {
+        stakes: BTreeMap::from([(version(name), stake)]),
+        ..ChangeEndpoint::default()
+    }
+}
+
+/// A new revision of `green`.
+fn newer(house: &House) -> ChangeEndpoint {
+    let update = UpdateService {
+        entry: Some(house.entry("green")),
+        ..UpdateService::default()
+    };
+    ChangeEndpoint {
+        version: Some((version("green"), ChangeVersion::Update(Box::new(update)))),
+        ..ChangeEndpoint::default()
+    }
+}
+
 pub(super) async fn open(control: &Arc<Control>, request: CreateEndpoint) -> Operation {
     let accepted = control.create_endpoint(request).await.unwrap();
     end(control, accepted.id).await
@@ -174,10 +194,7 @@ async fn a_version_that_fails_leaves_the_shares_as_they_were() {
     assert_eq!(failed.state, OperationState::Failed);
     house.host.be(Mood::Well);
     assert_eq!(answers(&house, 10).await, counted(&[("blue", 10)]));
-    let early = ChangeEndpoint {
-        stakes: BTreeMap::from([(version("green"), share(10.0))]),
-        ..ChangeEndpoint::default()
-    };
+    let early = staked("green", share(10.0));
     let error = control
         .change_endpoint(&name("shop"), early)
         .await
@@ -185,15 +202,8 @@ async fn a_version_that_fails_leaves_the_shares_as_they_were() {
     assert!(error.to_string().contains("green"), "{error}");
     // It can be deployed again, and deleted.
     let again = ChangeEndpoint {
-        version: Some((
-            version("green"),
-            ChangeVersion::Update(Box::new(UpdateService {
-                entry: Some(house.entry("green")),
-                ..UpdateService::default()
-            })),
-        )),
-        stakes: BTreeMap::from([(version("green"), share(10.0))]),
-        ..ChangeEndpoint::default()
+        stakes: staked("green", share(10.0)).stakes,
+        ..newer(&house)
     };
     let again = change(&control, again).await;
     assert_eq!(again.state, OperationState::Succeeded, "{again:?}");
@@ -213,14 +223,9 @@ async fn default_share_and_control_move_in_one_step() {
         is_control: Some(true),
         ..share(40.0)
     };
-    let done = change(
-        &control,
-        ChangeEndpoint {
-            stakes: BTreeMap::from([(version("green"), moved), (version("blue"), share(20.0))]),
-            ..ChangeEndpoint::default()
-        },
-    )
-    .await;
+    let mut both = staked("green", moved);
+    both.stakes.insert(version("blue"), share(20.0));
+    let done = change(&control, both).await;
     assert_eq!(
         done.events.last().unwrap().text,
         "blue 20 %, green 80 % (default, control)"
@@ -251,14 +256,7 @@ async fn a_rollback_gives_everything_to_the_control() {
         is_control: Some(true),
         ..Stake::default()
     };
-    change(
-        &control,
-        ChangeEndpoint {
-            stakes: BTreeMap::from([(version("blue"), marked)]),
-            ..ChangeEndpoint::default()
-        },
-    )
-    .await;
+    change(&control, staked("blue", marked)).await;
     control
         .roll_back(&name("shop"), Some(&version("green")))
         .await
@@ -442,10 +440,7 @@ async fn a_mirrored_version_has_no_live_share() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("answers 20 percent"), "{error}");
-    let give = |percent| ChangeEndpoint {
-        stakes: BTreeMap::from([(version("green"), share(percent))]),
-        ..ChangeEndpoint::default()
-    };
+    let give = |percent| staked("green", share(percent));
     change(&control, give(0.0)).await;
     change(&control, mirror("green")).await;
     assert!(versions(&house).endpoint().mirror().is_some());
@@ -499,10 +494,7 @@ async fn an_aborted_version_loses_its_share_and_its_guard_and_says_why() {
     assert!(record.guards.is_empty());
     assert_eq!(record.rolled_back.unwrap().reason, "too bad");
     // The next step of a ramp does not undo it unseen, nor does a promotion.
-    let more_share = ChangeEndpoint {
-        stakes: BTreeMap::from([(version("green"), share(1.0))]),
-        ..ChangeEndpoint::default()
-    };
+    let more_share = staked("green", share(1.0));
     let shop = name("shop");
     for refused in [
         control.change_endpoint(&shop, more_share.clone()).await,
@@ -512,18 +504,12 @@ async fn an_aborted_version_loses_its_share_and_its_guard_and_says_why() {
         assert!(error.contains("was rolled back (too bad)"), "{error}");
     }
     // A new revision is another version, under the same guard.
-    let newer = ChangeEndpoint {
-        version: Some((
-            version("green"),
-            ChangeVersion::Update(Box::new(UpdateService {
-                entry: Some(house.entry("green")),
-                ..UpdateService::default()
-            })),
-        )),
-        ..more_share.clone()
+    let again = ChangeEndpoint {
+        stakes: more_share.stakes.clone(),
+        ..newer(&house)
     };
-    let newer = change(&control, newer).await;
-    assert_eq!(newer.state, OperationState::Succeeded, "{newer:?}");
+    let again = change(&control, again).await;
+    assert_eq!(again.state, OperationState::Succeeded, "{again:?}");
     let record = view(&control).await.record;
     assert_eq!(record.rolled_back, None);
     assert_eq!(record.guards, BTreeMap::from([(version("green"), guard)]));
@@ -558,17 +544,7 @@ async fn auth_of_the_endpoint_holds_for_all_versions_at_once() {
         );
     }
     // A new revision of a version has it too.
-    let newer = ChangeEndpoint {
-        version: Some((
-            version("green"),
-            ChangeVersion::Update(Box::new(UpdateService {
-                entry: Some(house.entry("green")),
-                ..UpdateService::default()
-            })),
-        )),
-        ..ChangeEndpoint::default()
-    };
-    change(&control, newer).await;
+    change(&control, newer(&house)).await;
     assert_eq!(
         house.router.route("shop/green").unwrap().access().mode,
         AuthMode::None
