@@ -212,7 +212,7 @@ impl Drop for Share {
 pub(crate) enum CopyOutcome {
     /// The mirrored version answered, whatever its status.
     Sent,
-    /// Too many were under way.
+    /// Too many were under way, or the body passed through and was not held.
     Dropped,
     /// There was no answer.
     Failed,
