@@ -1,7 +1,7 @@
 //! Times calls of a model, for `tests/load/onnx`.
 //!
-//! Arguments: the model, and how many rows of how many columns of floats go in.
-//! For each line on stdin, a number of calls, one line on stdout: how many
+//! Arguments: the model, and for each input `TYPE:EXTENTS:FILE`, e.g.
+//! `float:1x784:rows` or `int64:1x128:ids`. For each line on stdin, a number of calls, one line on stdout: how many
 //! nanoseconds the calls took one by one. The first line tells what came out.
 
 #![allow(
@@ -19,17 +19,13 @@ use lusk_tract::TractBackend;
 fn main() {
     let mut arguments = env::args().skip(1);
     let path = arguments.next().unwrap();
-    let rows: usize = arguments.next().unwrap().parse().unwrap();
-    let values = fs::read(arguments.next().unwrap()).unwrap();
-    let columns = values.len() / 4 / rows;
+    let inputs: Vec<Tensor> = arguments.map(|input| tensor(&input)).collect();
     let source = ModelSource {
         digest: Digest::of(&fs::read(&path).unwrap()),
         label: path.clone(),
         path: path.into(),
     };
     let session = TractBackend::new().load(&source).unwrap();
-    let input = Tensor::new(TensorType::F32, vec![rows, columns], values.into()).unwrap();
-    let inputs = [input];
     for output in session.infer(&inputs).unwrap() {
         let bytes = output.data().iter().map(|byte| format!("{byte:02x}"));
         print!("{} ", bytes.collect::<String>());
@@ -46,4 +42,16 @@ fn main() {
         let times: Vec<String> = times.iter().map(u128::to_string).collect();
         println!("{}", times.join(" "));
     }
+}
+
+fn tensor(argument: &str) -> Tensor {
+    let mut parts = argument.splitn(3, ':');
+    let kind = match parts.next().unwrap() {
+        "int64" => TensorType::I64,
+        _ => TensorType::F32,
+    };
+    let extents = parts.next().unwrap().split('x');
+    let shape = extents.map(|extent| extent.parse().unwrap()).collect();
+    let values = fs::read(parts.next().unwrap()).unwrap();
+    Tensor::new(kind, shape, values.into()).unwrap()
 }
