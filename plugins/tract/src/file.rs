@@ -21,10 +21,7 @@ use tract_onnx::{
     prelude::Framework,
 };
 
-use crate::{NAME, functions, shortened, without_panic};
-
-/// Domains whose operators tract implements; the empty one is `ai.onnx`.
-const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
+use crate::{NAME, functions, operators::Operators, shortened, without_panic};
 
 /// The longest name of a dimension. It may be an expression, whose reader
 /// descends once per bracket: a longer one could exhaust the stack.
@@ -185,7 +182,7 @@ pub(crate) fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str
 
 /// One pass over all graphs of a model.
 struct Walk<'a> {
-    onnx: &'a Onnx,
+    operators: Operators<'a>,
     missing: BTreeSet<String>,
     external: BTreeSet<String>,
 }
@@ -193,7 +190,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(onnx: &'a Onnx) -> Self {
         Self {
-            onnx,
+            operators: Operators::new(onnx),
             missing: BTreeSet::new(),
             external: BTreeSet::new(),
         }
@@ -229,14 +226,7 @@ impl<'a> Walk<'a> {
     }
 
     fn node(&mut self, graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
-        let known = DOMAINS.contains(&node.domain.as_str());
-        if !known || !self.onnx.op_register.0.contains_key(&node.op_type) {
-            let domain = match node.domain.as_str() {
-                "" => "ai.onnx",
-                domain => domain,
-            };
-            self.missing.insert(format!("{domain}.{}", node.op_type));
-        }
+        self.missing.extend(self.operators.missing(node));
         if node.op_type == "ConstantOfShape" {
             check_made_elements(graph, node)?;
         }
@@ -319,4 +309,47 @@ fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
         let value = |node: &'a NodeProto| node.attribute.iter().find_map(|a| a.t.as_ref());
         (node.op_type == "Constant").then(|| value(node)).flatten()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::AttributeProto;
+
+    use super::*;
+
+    /// A graph that makes `name` by an operator, with `inner` inside of it.
+    fn graph(name: &str, domain: &str, operator: &str, inner: Option<GraphProto>) -> GraphProto {
+        let node = NodeProto {
+            op_type: operator.into(),
+            domain: domain.into(),
+            output: vec![name.into()],
+            attribute: vec![AttributeProto {
+                g: inner,
+                ..AttributeProto::default()
+            }],
+            ..NodeProto::default()
+        };
+        GraphProto {
+            node: vec![node],
+            output: vec![ValueInfoProto {
+                name: name.into(),
+                ..ValueInfoProto::default()
+            }],
+            ..GraphProto::default()
+        }
+    }
+
+    #[test]
+    fn operators_of_inner_graphs_count_in_their_domain() {
+        let onnx = tract_onnx::onnx();
+        let missing = |domain: &str| {
+            let inner = graph("inner", domain, "Pad", None);
+            let mut walk = Walk::new(&onnx);
+            walk.graph(&graph("outer", "", "If", Some(inner))).unwrap();
+            walk.missing.into_iter().collect::<Vec<_>>()
+        };
+        assert!(missing("ai.onnx").is_empty());
+        assert_eq!(missing("com.microsoft"), ["com.microsoft.Pad"]);
+        assert_eq!(missing("pkg.torch"), ["pkg.torch.Pad"]);
+    }
 }

@@ -13,6 +13,7 @@ mod backend;
 mod file;
 mod functions;
 mod late;
+mod operators;
 mod ops;
 mod plan;
 mod runner;
