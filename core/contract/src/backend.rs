@@ -1,6 +1,6 @@
 //! What infers: a backend loads models into sessions.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use lusk_domain::Digest;
 
@@ -24,6 +24,10 @@ pub struct ModelSource {
     pub label: String,
     /// The ONNX file. External data files are looked for beside it.
     pub path: PathBuf,
+    /// Threads that one call may compute on: the whole cores that `cpu` of the
+    /// service reserves for a replica. A call may get fewer, where others
+    /// compute. Sessions of one digest share their weights whatever this says.
+    pub threads: NonZeroUsize,
 }
 
 /// Name, type and shape of an input or output.

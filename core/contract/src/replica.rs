@@ -1,6 +1,6 @@
 //! Replicas: running copies of an entry script, and who starts them.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use lusk_domain::{
@@ -54,6 +54,9 @@ pub struct Revision {
     pub memory_limit: u64,
     /// Requests one replica runs at a time.
     pub slots: usize,
+    /// Threads that one call of a model may compute on, for models that the host
+    /// computes: see [`crate::ModelSource::threads`].
+    pub threads: NonZeroUsize,
     /// Cores one replica may use at most; no bound when absent.
     pub cpu_limit: Option<f64>,
     /// Port on which a [`RuntimeKind::Process`] script waits for a debugger.

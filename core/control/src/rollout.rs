@@ -227,6 +227,7 @@ impl Rollout<'_> {
             models: laid_out.models.clone(),
             variables: layout::variables(spec, self.models, &self.parts.workspace),
             memory_limit: resources.memory_limit_bytes(),
+            threads: resources.threads(),
             cpu_limit: resources.cpu_limit,
             slots: spec.settings.max_concurrent_requests_per_container as usize,
             debug_port: spec.entry.as_ref().and_then(|entry| entry.debug_port),

@@ -4,6 +4,8 @@
 //!
 //! Rules between fields are those of the original SDK, checked all at once.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Namespace, Violation};
@@ -72,6 +74,13 @@ impl Resources {
     /// Bytes that one replica may allocate: the limit, else the reservation.
     pub fn memory_limit_bytes(&self) -> u64 {
         (self.memory_in_gb_limit.unwrap_or(self.memory_in_gb) * 1e9) as u64
+    }
+
+    /// Threads that one call of a model may compute on: the whole cores reserved,
+    /// at least 1. A part of a core gives none: two threads on one core and a
+    /// half wait for each other more than they gain.
+    pub fn threads(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.cpu as usize).unwrap_or(NonZeroUsize::MIN)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     fs,
+    num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -52,6 +53,8 @@ type Outcome = Result<Arc<TimedSession>, BackendError>;
 pub(crate) struct Models {
     app_root: PathBuf,
     backends: Vec<Arc<dyn Backend>>,
+    /// Threads that one call may compute on.
+    threads: NonZeroUsize,
     mounted: Vec<MountedModel>,
     files: HashMap<String, ModelFile>,
     loaded: Mutex<HashMap<Key, Outcome>>,
@@ -109,6 +112,7 @@ impl Models {
             batchers,
             app_root: revision.app_root.clone(),
             backends: backends.to_vec(),
+            threads: revision.threads,
             mounted: revision.models.clone(),
             files,
             loaded: Mutex::default(),
@@ -154,6 +158,7 @@ impl Models {
             digest: file.digest,
             label: file.label,
             path: self.app_root.join(path),
+            threads: self.threads,
         };
         self.load(source, file.batching)
     }
@@ -188,6 +193,7 @@ impl Models {
             digest: Digest::of(bytes),
             label: BYTES_LABEL.to_owned(),
             path: file.path().to_owned(),
+            threads: self.threads,
         };
         self.first_backend(&source, None)
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -173,6 +174,7 @@ impl Bench {
             memory_limit: 64 << 20,
             slots: 1,
             image: None,
+            threads: NonZeroUsize::MIN,
             cpu_limit: None,
             debug_port: None,
             log: Arc::clone(&self.log) as Arc<dyn ServiceLog>,

@@ -10,13 +10,14 @@
     reason = "a tool for measurements, read by a script"
 )]
 
-use std::{env, fs, hint::black_box, io, time::Instant};
+use std::{env, fs, hint::black_box, io, num::NonZeroUsize, time::Instant};
 
 use lusk_contract::{Backend, ModelSource, Tensor, TensorType};
 use lusk_domain::Digest;
 use lusk_tract::TractBackend;
 
 fn main() {
+    let threads = env::var("LUSK_THREADS").map_or(NonZeroUsize::MIN, |n| n.parse().unwrap());
     let mut arguments = env::args().skip(1);
     let path = arguments.next().unwrap();
     let inputs: Vec<Tensor> = arguments.map(|input| tensor(&input)).collect();
@@ -24,6 +25,7 @@ fn main() {
         digest: Digest::of(&fs::read(&path).unwrap()),
         label: path.clone(),
         path: path.into(),
+        threads,
     };
     let session = TractBackend::new().load(&source).unwrap();
     for output in session.infer(&inputs).unwrap() {

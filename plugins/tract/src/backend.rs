@@ -14,6 +14,7 @@ use tract_onnx::Onnx;
 
 use crate::{
     NAME,
+    crew::Crews,
     file::{ModelFile, locate},
     ops,
     plan::Plans,
@@ -27,6 +28,8 @@ use crate::{
 pub struct TractBackend {
     onnx: Onnx,
     loaded: Mutex<HashMap<Digest, Arc<Mutex<Vec<Loaded>>>>>,
+    /// Threads of the sessions; gone when nobody holds a session.
+    crews: Mutex<Weak<Crews>>,
 }
 
 /// A model that was loaded and, while somebody holds it, still is.
@@ -55,6 +58,7 @@ impl TractBackend {
         Self {
             onnx,
             loaded: Mutex::default(),
+            crews: Mutex::default(),
         }
     }
 
@@ -71,6 +75,15 @@ impl TractBackend {
             *known == digest || in_use || held()
         });
         Arc::clone(loaded.entry(digest).or_default())
+    }
+
+    fn crews(&self) -> Arc<Crews> {
+        let mut crews = lock(&self.crews);
+        crews.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Crews::new(cores()));
+            *crews = Arc::downgrade(&new);
+            new
+        })
     }
 
     fn translate(&self, source: &ModelSource) -> Result<(Plans, External), BackendError> {
@@ -105,7 +118,7 @@ impl Backend for TractBackend {
     }
 
     fn devices(&self) -> Vec<Device> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         vec![Device {
             name: "cpu".into(),
             description: format!("{} with {cores} core(s)", std::env::consts::ARCH),
@@ -135,8 +148,18 @@ impl Backend for TractBackend {
                 plans
             }
         };
-        Ok(Arc::new(TractSession::new(source.label.clone(), plans)))
+        Ok(Arc::new(TractSession::new(
+            source.label.clone(),
+            plans,
+            source.threads,
+            self.crews(),
+        )))
     }
+}
+
+/// Cores that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Loading never leaves half a record behind, so a poisoned lock is whole.

@@ -10,6 +10,7 @@
 //! value; a panic inside tract is caught here.
 
 mod backend;
+mod crew;
 mod file;
 mod functions;
 mod late;

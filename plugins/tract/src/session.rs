@@ -1,11 +1,12 @@
 //! A loaded model that answers calls, from any number of threads.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc};
 
 use lusk_contract::{BackendError, Session, Signature, Tensor, TensorSpec};
 use tract_onnx::prelude::{TValue, TVec, TractResult};
 
 use crate::{
+    crew::Crews,
     plan::Plans,
     shortened,
     signature::InputDim,
@@ -17,11 +18,23 @@ use crate::{
 pub(crate) struct TractSession {
     label: String,
     plans: Arc<Plans>,
+    threads: usize,
+    crews: Arc<Crews>,
 }
 
 impl TractSession {
-    pub(crate) fn new(label: String, plans: Arc<Plans>) -> Self {
-        Self { label, plans }
+    pub(crate) fn new(
+        label: String,
+        plans: Arc<Plans>,
+        threads: NonZeroUsize,
+        crews: Arc<Crews>,
+    ) -> Self {
+        Self {
+            label,
+            plans,
+            threads: threads.get(),
+            crews,
+        }
     }
 
     fn failed(&self, reason: &str) -> BackendError {
@@ -57,7 +70,9 @@ impl Session for TractSession {
                 model: self.label.clone(),
                 reason,
             })?;
-        without_panic(|| self.compute(inputs, all_open_are_one))
+        let compute = || without_panic(|| self.compute(inputs, all_open_are_one));
+        self.crews
+            .run(self.threads, compute)
             .map_err(|panic| self.failed(&panic))?
             .map_err(|error| self.failed(&format!("{error:#}")))
     }

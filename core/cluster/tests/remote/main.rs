@@ -15,6 +15,7 @@ mod upstream;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -66,6 +67,7 @@ fn revision(urls: &[&str], slots: usize) -> Arc<Revision> {
         variables: BTreeMap::new(),
         memory_limit: 0,
         slots,
+        threads: NonZeroUsize::MIN,
         cpu_limit: None,
         debug_port: None,
         log: Arc::new(Log::default()),

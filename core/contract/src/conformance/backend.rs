@@ -2,7 +2,7 @@
 //!
 //! The models lie in `tests/fixtures/onnx`; `make.py` there makes them.
 
-use std::{path::PathBuf, sync::Arc, thread};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread};
 
 use bytes::Bytes;
 use lusk_domain::Digest;
@@ -41,6 +41,7 @@ pub fn fixture(name: &str) -> ModelSource {
         digest: Digest::of(&content),
         label: format!("{name}:1"),
         path,
+        threads: NonZeroUsize::MIN,
     }
 }
 

@@ -218,6 +218,22 @@ fn the_memory_limit_is_in_bytes_of_decimal_gigabytes() {
     assert_eq!(resources.memory_limit_bytes(), 2_000_000_000);
 }
 
+#[test]
+fn a_call_computes_on_the_whole_cores_that_are_reserved() {
+    let threads = |cpu| {
+        let resources = Resources {
+            cpu,
+            ..Resources::default()
+        };
+        resources.threads().get()
+    };
+    assert_eq!(Resources::default().threads().get(), 1);
+    assert_eq!(
+        [0.0, 0.5, 1.0, 1.9, 2.0, 4.5].map(threads),
+        [1, 1, 1, 1, 2, 4]
+    );
+}
+
 fn any_change() -> impl Strategy<Value = SettingsChange> {
     let scaler = (
         any::<Option<bool>>(),

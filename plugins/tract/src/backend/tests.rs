@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Barrier, thread};
+use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Barrier, thread};
 
 use lusk_contract::conformance::backend::{as_floats, fixture, floats, suite};
 use proptest::prelude::*;
@@ -23,6 +23,7 @@ impl Folder {
             digest: Digest::of(content),
             label: format!("{name}:1"),
             path: self.path(name),
+            threads: NonZeroUsize::MIN,
         }
     }
 }
@@ -179,6 +180,7 @@ fn the_digits_example_reads_a_seven() {
         digest: Digest::of(&fs::read(&model).unwrap()),
         label: "digits:1/digits.onnx".into(),
         path: model,
+        threads: NonZeroUsize::MIN,
     };
     let session = TractBackend::new().load(&source).unwrap();
     let outputs = &session.signature().outputs;

@@ -1,6 +1,6 @@
 //! What became of a case.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, fs, num::NonZeroUsize, path::PathBuf};
 
 use lusk_contract::{Backend, BackendError, ModelSource, Session, Tensor};
 use lusk_domain::Digest;
@@ -80,6 +80,7 @@ pub(crate) fn judge(backend: &dyn Backend, case: &Case) -> Verdict {
         digest: Digest::of(&fs::read(&path).unwrap()),
         label: case.name.clone(),
         path,
+        threads: NonZeroUsize::MIN,
     };
     let session = match backend.load(&source) {
         Ok(session) => session,
