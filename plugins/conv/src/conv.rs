@@ -3,8 +3,11 @@
 use rayon::ThreadPool;
 
 use crate::activation::Activation;
+use crate::dense::Call;
+use crate::depthwise::Depthwise;
 use crate::geometry::Geometry;
-use crate::layout::{BLOCK, blocked_len};
+use crate::layout::{BLOCK, blocked_len, plain_len};
+use crate::packing::Packed;
 
 /// How a convolution wants its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +25,13 @@ const PLAIN_CHANNELS: usize = 4;
 #[derive(Debug)]
 pub struct Conv {
     geometry: Geometry,
-    weights: Vec<f32>,
-    bias: Option<Vec<f32>>,
+    kernel: Kernel,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    Dense(Packed),
+    Depthwise(Depthwise),
 }
 
 impl Conv {
@@ -52,11 +60,20 @@ impl Conv {
         if len == 0 || weights.len() != len || bias.is_some_and(|bias| bias.len() != out_channels) {
             return None;
         }
-        Some(Self {
-            geometry,
-            weights: weights.to_vec(),
-            bias: bias.map(<[f32]>::to_vec),
-        })
+        let kernel = if groups > 1 && in_channels == groups && out_channels == groups {
+            Kernel::Depthwise(Depthwise::new(&geometry, weights, bias))
+        } else if groups == 1 {
+            let lanes = if in_channels <= PLAIN_CHANNELS {
+                1
+            } else {
+                BLOCK
+            };
+            Kernel::Dense(Packed::new(&geometry, weights, bias, lanes)?)
+        } else {
+            let (merged, weights) = whole_blocks(&geometry, weights)?;
+            Kernel::Dense(Packed::new(&merged, &weights, bias, BLOCK)?)
+        };
+        Some(Self { geometry, kernel })
     }
 
     /// What this convolution computes.
@@ -66,10 +83,9 @@ impl Conv {
 
     /// How `run` reads its input.
     pub fn input_layout(&self) -> InputLayout {
-        if self.geometry.groups == 1 && self.geometry.in_channels <= PLAIN_CHANNELS {
-            InputLayout::Plain
-        } else {
-            InputLayout::Blocked
+        match &self.kernel {
+            Kernel::Dense(packed) if packed.lanes[0] == 1 => InputLayout::Plain,
+            _ => InputLayout::Blocked,
         }
     }
 
@@ -94,86 +110,80 @@ impl Conv {
         addend: Option<&[f32]>,
         activation: Activation,
         output: &mut [f32],
-        _pool: Option<&ThreadPool>,
+        pool: Option<&ThreadPool>,
     ) {
         let Geometry {
             in_channels,
             out_channels,
-            groups,
-            kernel,
-            strides,
-            dilations,
-            pads,
+            ..
         } = self.geometry;
-        let out_size = self
+        let out = self
             .geometry
             .output(size)
             .expect("the kernel fits the input");
-        let plain = self.input_layout() == InputLayout::Plain;
-        let expected = if plain {
-            batch
-                .checked_mul(in_channels * size[0])
-                .and_then(|n| n.checked_mul(size[1]))
-        } else {
-            blocked_len(batch, in_channels, size)
+        let expected = match self.input_layout() {
+            InputLayout::Plain => plain_len(batch, in_channels, size),
+            InputLayout::Blocked => blocked_len(batch, in_channels, size),
         };
         assert_eq!(Some(input.len()), expected, "length of the input");
-        let expected = blocked_len(batch, out_channels, out_size);
+        let expected = blocked_len(batch, out_channels, out);
         assert_eq!(Some(output.len()), expected, "length of the output");
         if let Some(addend) = addend {
             assert_eq!(addend.len(), output.len(), "length of the addend");
         }
-        let value = |n: usize, c: usize, y: usize, x: usize| {
-            let plane = size[0] * size[1];
-            let pixel = y * size[1] + x;
-            if plain {
-                input[(n * in_channels + c) * plane + pixel]
-            } else {
-                let block = n * in_channels.div_ceil(BLOCK) + c / BLOCK;
-                input[(block * plane + pixel) * BLOCK + c % BLOCK]
-            }
-        };
-        let share = in_channels / groups;
-        let blocks = out_channels.div_ceil(BLOCK);
-        let mut at = 0;
-        for n in 0..batch {
-            for block in 0..blocks {
-                for oy in 0..out_size[0] {
-                    for ox in 0..out_size[1] {
-                        for lane in 0..BLOCK {
-                            let channel = block * BLOCK + lane;
-                            let mut sum = 0.0;
-                            if channel < out_channels {
-                                sum = self.bias.as_ref().map_or(0.0, |bias| bias[channel]);
-                                let first = channel / (out_channels / groups) * share;
-                                for c in 0..share {
-                                    for ky in 0..kernel[0] {
-                                        let y = (oy * strides[0] + ky * dilations[0])
-                                            .wrapping_sub(pads[0]);
-                                        if y >= size[0] {
-                                            continue;
-                                        }
-                                        for kx in 0..kernel[1] {
-                                            let x = (ox * strides[1] + kx * dilations[1])
-                                                .wrapping_sub(pads[1]);
-                                            if x >= size[1] {
-                                                continue;
-                                            }
-                                            let weight = ((channel * share + c) * kernel[0] + ky)
-                                                * kernel[1]
-                                                + kx;
-                                            sum += self.weights[weight] * value(n, first + c, y, x);
-                                        }
-                                    }
-                                }
-                            }
-                            sum += addend.map_or(0.0, |addend| addend[at]);
-                            output[at] = activation.apply(sum);
-                            at += 1;
-                        }
-                    }
+        let geometry = &self.geometry;
+        match &self.kernel {
+            Kernel::Dense(packed) => {
+                let call = Call {
+                    geometry,
+                    packed,
+                    size,
+                    out,
+                    input,
+                    batch,
+                    addend,
+                    activation,
+                };
+                match self.input_layout() {
+                    InputLayout::Plain => call.run::<1>(output, pool),
+                    InputLayout::Blocked => call.run::<BLOCK>(output, pool),
                 }
+            }
+            Kernel::Depthwise(depthwise) => {
+                depthwise.run(geometry, input, size, out, addend, activation, output, pool);
             }
         }
     }
+}
+
+/// Joins groups until they are whole blocks, with zeros between channels that do not meet.
+fn whole_blocks(geometry: &Geometry, weights: &[f32]) -> Option<(Geometry, Vec<f32>)> {
+    let Geometry {
+        in_channels,
+        out_channels,
+        groups,
+        kernel,
+        ..
+    } = *geometry;
+    let (share, outputs) = (in_channels / groups, out_channels / groups);
+    let whole = |joined: &usize| {
+        groups % joined == 0
+            && (joined * share).is_multiple_of(BLOCK)
+            && (joined * outputs).is_multiple_of(BLOCK)
+    };
+    let joined = (1..=BLOCK).find(whole)?;
+    let taps = kernel[0] * kernel[1];
+    let row = joined * share * taps;
+    let mut spread = vec![0.0; row.checked_mul(out_channels)?];
+    for (channel, filter) in weights.chunks_exact(share * taps).enumerate() {
+        let group = channel / outputs % joined;
+        spread[channel * row + group * share * taps..][..share * taps].copy_from_slice(filter);
+    }
+    Some((
+        Geometry {
+            groups: groups / joined,
+            ..*geometry
+        },
+        spread,
+    ))
 }

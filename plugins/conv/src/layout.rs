@@ -20,6 +20,15 @@ pub fn blocked_len(batch: usize, channels: usize, size: [usize; 2]) -> Option<us
     (len <= isize::MAX as usize / size_of::<f32>()).then_some(len)
 }
 
+/// Numbers in a plain image of these extents; `None` where that does not fit in memory.
+pub(crate) fn plain_len(batch: usize, channels: usize, size: [usize; 2]) -> Option<usize> {
+    let len = batch
+        .checked_mul(channels)?
+        .checked_mul(size[0])?
+        .checked_mul(size[1])?;
+    (len <= isize::MAX as usize / size_of::<f32>()).then_some(len)
+}
+
 /// Copies `[N, C, area]` into the blocked layout.
 ///
 /// # Panics

@@ -10,9 +10,15 @@
 
 mod activation;
 mod conv;
+mod dense;
+mod depthwise;
 mod geometry;
 mod layout;
+mod loops;
+mod packing;
 mod pooling;
+mod source;
+mod strip;
 
 pub use activation::Activation;
 pub use conv::{Conv, InputLayout};

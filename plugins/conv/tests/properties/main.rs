@@ -40,7 +40,7 @@ fn assert_close(ours: &[f32], expected: &[f32], what: &dyn std::fmt::Debug) {
     for (at, (ours, expected)) in ours.iter().zip(expected).enumerate() {
         let bound = 1e-5 + 1e-5 * expected.abs();
         assert!(
-            (ours - expected).abs() <= bound,
+            ours == expected || (ours - expected).abs() <= bound,
             "{what:?} at {at}: {ours} is not {expected}"
         );
     }

@@ -1,0 +1,115 @@
+//! Times convolutions.
+//!
+//! `time_conv [threads=N] [batch=N] in,out,size,kernel,stride[,groups]…` prints, for each
+//! form on a square image padded by half its kernel, the least and the median time of a call and the
+//! billions of operations in a second; first those of a loop of multiply-adds in registers.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool for developers"
+)]
+
+use std::time::{Duration, Instant};
+
+use lusk_conv::{Activation, Conv, Geometry, InputLayout, blocked_len};
+use pulp::{Arch, Simd, WithSimd};
+
+fn main() {
+    let (mut threads, mut batch) = (1, 1);
+    println!("{:>30} {:>9.1} GFLOPS", "multiply-adds alone", peak());
+    for argument in std::env::args().skip(1) {
+        if let Some(count) = argument.strip_prefix("threads=") {
+            threads = count.parse().unwrap();
+        } else if let Some(count) = argument.strip_prefix("batch=") {
+            batch = count.parse().unwrap();
+        } else {
+            let numbers: Vec<usize> = argument
+                .split(',')
+                .map(|part| part.parse().unwrap())
+                .collect();
+            let (least, median, operations) = time(&numbers, batch, threads);
+            let speed = operations as f64 / least.as_secs_f64() / 1e9;
+            println!(
+                "{argument:>30} {:>9} ns {:>9} ns {speed:>7.1} GFLOPS",
+                least.as_nanos(),
+                median.as_nanos()
+            );
+        }
+    }
+}
+
+fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration, usize) {
+    let [in_channels, out_channels, size, kernel, stride] = numbers[..5].try_into().unwrap();
+    let groups = numbers.get(5).copied().unwrap_or(1);
+    let geometry = Geometry {
+        in_channels,
+        out_channels,
+        groups,
+        kernel: [kernel; 2],
+        strides: [stride; 2],
+        dilations: [1; 2],
+        pads: [kernel / 2; 4],
+    };
+    let out = geometry.output([size; 2]).unwrap();
+    let count = out_channels * in_channels / groups * kernel * kernel;
+    let weights: Vec<f32> = (0..count).map(|at| (at % 17) as f32 / 17.0 - 0.5).collect();
+    let conv = Conv::new(geometry, &weights, Some(&vec![0.1; out_channels])).unwrap();
+    let len = match conv.input_layout() {
+        InputLayout::Plain => batch * in_channels * size * size,
+        _ => blocked_len(batch, in_channels, [size; 2]).unwrap(),
+    };
+    let input: Vec<f32> = (0..len).map(|at| (at % 13) as f32 / 13.0).collect();
+    let mut output = vec![0.0; blocked_len(batch, out_channels, out).unwrap()];
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
+    let pool = (threads > 1).then_some(&pool);
+    let mut call = || {
+        let start = Instant::now();
+        conv.run(
+            &input,
+            batch,
+            [size; 2],
+            None,
+            Activation::Relu,
+            &mut output,
+            pool,
+        );
+        start.elapsed()
+    };
+    let rounds = 200_000_000 / call().as_nanos().max(1) as usize;
+    let mut times: Vec<Duration> = (0..rounds.clamp(9, 20_000)).map(|_| call()).collect();
+    times.sort_unstable();
+    (
+        times[0],
+        times[times.len() / 2],
+        2 * batch * count * out[0] * out[1],
+    )
+}
+
+fn peak() -> f64 {
+    struct Loop;
+    impl WithSimd for Loop {
+        type Output = f64;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f64 {
+            const ROUNDS: usize = 2_000_000;
+            let factor = simd.splat_f32s(std::hint::black_box(0.5));
+            let mut sums = [factor; 12];
+            let start = Instant::now();
+            for _ in 0..ROUNDS {
+                for sum in &mut sums {
+                    *sum = simd.mul_add_e_f32s(*sum, factor, factor);
+                }
+            }
+            let elapsed = start.elapsed().as_secs_f64();
+            std::hint::black_box(sums);
+            (2 * S::F32_LANES * sums.len() * ROUNDS) as f64 / elapsed / 1e9
+        }
+    }
+    (0..9)
+        .map(|_| Arch::new().dispatch(Loop))
+        .fold(0.0, f64::max)
+}
