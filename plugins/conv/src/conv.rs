@@ -5,6 +5,7 @@ use rayon::ThreadPool;
 use crate::activation::Activation;
 use crate::dense::Call;
 use crate::depthwise::Depthwise;
+use crate::frame::Frame;
 use crate::geometry::Geometry;
 use crate::layout::{BLOCK, blocked_len, plain_len};
 use crate::packing::Packed;
@@ -93,7 +94,7 @@ impl Conv {
     ///
     /// `addend`, blocked and of the output's shape, is added before the activation.
     /// Output lanes past the last channel hold the activation of zero, or of the addend.
-    /// With a `pool` that the caller is no thread of, large work is divided among its threads.
+    /// With a `pool`, large work is divided among its threads.
     ///
     /// # Panics
     /// Where the kernel does not fit the input ([`Geometry::output`]) or a slice is not as long
@@ -150,7 +151,8 @@ impl Conv {
                 }
             }
             Kernel::Depthwise(depthwise) => {
-                depthwise.run(geometry, input, size, out, addend, activation, output, pool);
+                let frame = Frame::of(geometry, size, out);
+                depthwise.run(&frame, input, addend, activation, output, pool);
             }
         }
     }

@@ -12,6 +12,7 @@ mod activation;
 mod conv;
 mod dense;
 mod depthwise;
+mod frame;
 mod geometry;
 mod layout;
 mod loops;

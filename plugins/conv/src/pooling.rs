@@ -1,11 +1,14 @@
 //! Pooling in the blocked layout.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::ThreadPool;
 
+use crate::depthwise::vectors;
+use crate::frame::Frame;
 use crate::geometry::Window;
 use crate::layout::{BLOCK, blocked_len};
 
-/// The greatest value under each window.
+/// The greatest value under each window; what is no number is passed over.
 ///
 /// # Panics
 /// Where the window does not fit the input or a slice is not as long as the extents say.
@@ -18,19 +21,14 @@ pub fn max_pool(
     output: &mut [f32],
     pool: Option<&ThreadPool>,
 ) {
-    each_window(
+    run(
         input,
-        batch,
-        channels,
+        [batch, channels],
         size,
         window,
+        Mean::None,
         output,
         pool,
-        |pixels, _| {
-            pixels.fold([f32::NEG_INFINITY; BLOCK], |best, pixel| {
-                std::array::from_fn(|lane| best[lane].max(pixel[lane]))
-            })
-        },
     );
 }
 
@@ -52,24 +50,12 @@ pub fn average_pool(
     output: &mut [f32],
     pool: Option<&ThreadPool>,
 ) {
-    each_window(
-        input,
-        batch,
-        channels,
-        size,
-        window,
-        output,
-        pool,
-        |pixels, padded| {
-            let mut count = 0;
-            let sum = pixels.fold([0.0; BLOCK], |sum: [f32; BLOCK], pixel| {
-                count += 1;
-                std::array::from_fn(|lane| sum[lane] + pixel[lane])
-            });
-            let divisor = if include_padding { padded } else { count };
-            sum.map(|value| value / divisor as f32)
-        },
-    );
+    let mean = if include_padding {
+        Mean::WithPadding
+    } else {
+        Mean::OfInput
+    };
+    run(input, [batch, channels], size, window, mean, output, pool);
 }
 
 /// The mean of every channel, as a blocked image of one pixel.
@@ -82,91 +68,169 @@ pub fn global_average_pool(
     channels: usize,
     area: usize,
     output: &mut [f32],
-    _pool: Option<&ThreadPool>,
+    pool: Option<&ThreadPool>,
 ) {
-    assert_eq!(
-        Some(input.len()),
-        blocked_len(batch, channels, [area, 1]),
-        "length of the input"
-    );
-    assert_eq!(
-        Some(output.len()),
-        blocked_len(batch, channels, [1, 1]),
-        "length of the output"
-    );
-    if input.is_empty() {
+    if area == 0 {
+        let expected = blocked_len(batch, channels, [1, 1]);
+        assert_eq!(Some(output.len()), expected, "length of the output");
         output.fill(f32::NAN);
         return;
     }
-    let means = output.as_chunks_mut::<BLOCK>().0;
-    for (image, mean) in input.chunks_exact(area * BLOCK).zip(means) {
-        let sum = image
-            .as_chunks::<BLOCK>()
-            .0
-            .iter()
-            .fold([0.0; BLOCK], |sum: [f32; BLOCK], pixel| {
-                std::array::from_fn(|lane| sum[lane] + pixel[lane])
-            });
-        *mean = sum.map(|value| value / area as f32);
-    }
+    let window = Window {
+        kernel: [1, area],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [0; 4],
+        ceil: false,
+    };
+    average_pool(
+        input,
+        batch,
+        channels,
+        [1, area],
+        &window,
+        false,
+        output,
+        pool,
+    );
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the extents of one call, nothing to group"
-)]
-fn each_window(
+/// What a sum is divided by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mean {
+    /// No sum is taken, but the greatest value.
+    None,
+    /// The elements on the input.
+    OfInput,
+    /// The elements on the input and its padding.
+    WithPadding,
+}
+
+fn run(
     input: &[f32],
-    batch: usize,
-    channels: usize,
+    [batch, channels]: [usize; 2],
     size: [usize; 2],
     window: &Window,
+    mean: Mean,
     output: &mut [f32],
-    _pool: Option<&ThreadPool>,
-    reduce: impl Fn(&mut dyn Iterator<Item = &[f32; BLOCK]>, usize) -> [f32; BLOCK],
+    pool: Option<&ThreadPool>,
 ) {
-    let [height, width] = window.output(size).expect("the window fits the input");
-    assert_eq!(
-        Some(input.len()),
-        blocked_len(batch, channels, size),
-        "length of the input"
-    );
-    let expected = blocked_len(batch, channels, [height, width]);
+    let out = window.output(size).expect("the window fits the input");
+    let expected = blocked_len(batch, channels, size);
+    assert_eq!(Some(input.len()), expected, "length of the input");
+    let expected = blocked_len(batch, channels, out);
     assert_eq!(Some(output.len()), expected, "length of the output");
-    let images = input.chunks_exact(size[0] * size[1] * BLOCK);
-    for (image, plane) in images.zip(output.chunks_exact_mut(height * width * BLOCK)) {
-        let image = image.as_chunks::<BLOCK>().0;
-        for (at, pixel) in plane.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-            let (rows, padded_rows) = reach(window, 0, at / width, size[0]);
-            let (columns, padded_columns) = reach(window, 1, at % width, size[1]);
-            let mut pixels = rows.flat_map(|row| {
-                columns
-                    .clone()
-                    .map(move |column| &image[row * size[1] + column])
-            });
-            *pixel = reduce(&mut pixels, padded_rows * padded_columns);
+    let frame = &Frame::of_window(window, size, out);
+    let plane_in = size[0] * size[1] * BLOCK;
+    frame.each_rows(output, pool, |plane, row, output| {
+        let input = &input[plane * plane_in..][..plane_in];
+        Arch::new().dispatch(Rows {
+            frame,
+            mean,
+            input,
+            row,
+            output,
+        });
+    });
+}
+
+/// Rows of one plane of the output.
+struct Rows<'a> {
+    frame: &'a Frame,
+    mean: Mean,
+    /// The whole plane of the input.
+    input: &'a [f32],
+    /// The first row of `output`.
+    row: usize,
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.of_width::<S, 1>(simd),
+            8 => self.of_width::<S, 2>(simd),
+            4 => self.of_width::<S, 4>(simd),
+            _ => self.of_width::<S, 16>(simd),
         }
     }
 }
 
-/// The input positions under a window along one axis, and how many of its elements lie
-/// on the input or its padding.
-fn reach(
-    window: &Window,
-    axis: usize,
-    at: usize,
-    extent: usize,
-) -> (impl Iterator<Item = usize> + Clone, usize) {
-    let (stride, dilation) = (window.strides[axis], window.dilations[axis]);
-    let (before, after) = (window.pads[axis], window.pads[axis + 2]);
-    let start = at * stride;
-    let end = (start + (window.kernel[axis] - 1) * dilation + 1).min(before + extent + after);
-    let padded = (end - start).div_ceil(dilation);
-    // Elements in the padding before the input are skipped in one step.
-    let skipped = before.saturating_sub(start).div_ceil(dilation);
-    let first = start + skipped * dilation;
-    let inside = (first..end.min(before + extent))
-        .step_by(dilation)
-        .map(move |at| at - before);
-    (inside, padded)
+impl Rows<'_> {
+    #[inline(always)]
+    fn of_width<S: Simd, const VECTORS: usize>(self, simd: S) {
+        if self.mean == Mean::None {
+            let least = simd.splat_f32s(f32::NEG_INFINITY);
+            // The second operand comes back where the two cannot be compared.
+            self.reduce::<S, VECTORS>(simd, least, |best, x| simd.max_f32s(x, best));
+        } else {
+            self.reduce::<S, VECTORS>(simd, simd.splat_f32s(0.0), |sum, x| simd.add_f32s(sum, x));
+        }
+    }
+
+    #[inline(always)]
+    fn reduce<S: Simd, const VECTORS: usize>(
+        self,
+        simd: S,
+        start: S::f32s,
+        step: impl Fn(S::f32s, S::f32s) -> S::f32s,
+    ) {
+        let Frame {
+            dilations,
+            size,
+            out,
+            ..
+        } = *self.frame;
+        let pixels = S::as_mut_simd_f32s(self.output)
+            .0
+            .as_chunks_mut::<VECTORS>()
+            .0;
+        for (row, pixels) in (self.row..).zip(pixels.chunks_exact_mut(out[1])) {
+            let (rows, top) = self.frame.inside(0, row);
+            for (column, pixel) in pixels.iter_mut().enumerate() {
+                let (columns, left) = self.frame.inside(1, column);
+                // Several results at once: one would wait for itself.
+                let mut results = [[start; VECTORS]; 4];
+                for y in 0..rows.len() {
+                    let line = (top + y * dilations[0]) * size[1] + left;
+                    let mut each = |x: usize, result: usize| {
+                        let input = &self.input[(line + x * dilations[1]) * BLOCK..];
+                        let input = vectors::<S, VECTORS>(input);
+                        for at in 0..VECTORS {
+                            results[result][at] = step(results[result][at], input[at]);
+                        }
+                    };
+                    let fours = columns.len() / 4 * 4;
+                    for x in (0..fours).step_by(4) {
+                        for result in 0..4 {
+                            each(x + result, result);
+                        }
+                    }
+                    for result in 0..3 {
+                        if fours + result < columns.len() {
+                            each(fours + result, result);
+                        }
+                    }
+                }
+                let divisor = match self.mean {
+                    Mean::None => None,
+                    Mean::OfInput => Some(rows.len() * columns.len()),
+                    Mean::WithPadding => {
+                        Some(self.frame.padded(0, row) * self.frame.padded(1, column))
+                    }
+                };
+                for at in 0..VECTORS {
+                    let [a, b, c, d] = &results;
+                    let result = step(step(a[at], b[at]), step(c[at], d[at]));
+                    pixel[at] = match divisor {
+                        None => result,
+                        Some(count) => simd.div_f32s(result, simd.splat_f32s(count as f32)),
+                    };
+                }
+            }
+        }
+    }
 }

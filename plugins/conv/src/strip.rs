@@ -204,7 +204,7 @@ fn finish<S: Simd, const PIXELS: usize, const VECTORS: usize>(
     mut sums: [[S::f32s; VECTORS]; PIXELS],
 ) {
     let together = BLOCK / S::F32_LANES;
-    let bounds = unit.bounds.map(|bound| simd.splat_f32s(bound));
+    let bounds = splat_both(simd, unit.bounds);
     let place = pixel * BLOCK..(pixel + PIXELS) * BLOCK;
     for (block, output) in unit
         .output
@@ -228,6 +228,12 @@ fn finish<S: Simd, const PIXELS: usize, const VECTORS: usize>(
             }
         }
     }
+}
+
+/// Two numbers as vectors. Not `map`, which is a call where the machine is not the least of its family.
+#[inline(always)]
+pub(crate) fn splat_both<S: Simd>(simd: S, [a, b]: [f32; 2]) -> [S::f32s; 2] {
+    [simd.splat_f32s(a), simd.splat_f32s(b)]
 }
 
 /// Keeps `x` within bounds; what is no number stays none.
