@@ -60,7 +60,11 @@ fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration,
         _ => blocked_len(batch, in_channels, [size; 2]).unwrap(),
     };
     let input: Vec<f32> = (0..len).map(|at| (at % 13) as f32 / 13.0).collect();
-    let mut output = vec![0.0; blocked_len(batch, out_channels, out).unwrap()];
+    let (input, start) = aligned(&input);
+    let input = &input[start..][..len];
+    let (mut output, start) = aligned(&vec![0.0; blocked_len(batch, out_channels, out).unwrap()]);
+    let len = output.len() - 16;
+    let output = &mut output[start..][..len];
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -69,12 +73,12 @@ fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration,
     let mut call = || {
         let start = Instant::now();
         conv.run(
-            &input,
+            input,
             batch,
             [size; 2],
             None,
             Activation::Relu,
-            &mut output,
+            output,
             pool,
         );
         start.elapsed()
@@ -87,6 +91,14 @@ fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration,
         times[times.len() / 2],
         2 * batch * count * out[0] * out[1],
     )
+}
+
+/// A copy of `numbers` that begins on a cache line from the returned place on.
+fn aligned(numbers: &[f32]) -> (Vec<f32>, usize) {
+    let mut copy = vec![0.0_f32; numbers.len() + 16];
+    let start = copy.as_ptr().align_offset(64);
+    copy[start..][..numbers.len()].copy_from_slice(numbers);
+    (copy, start)
 }
 
 fn peak() -> f64 {

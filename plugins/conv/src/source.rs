@@ -5,6 +5,7 @@
 //! columns that one kernel element sees become neighbours, and padding becomes zeros. The copy
 //! costs about a hundredth of the convolution and spares it every branch.
 
+use std::iter::repeat_n;
 use std::ops::Range;
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
@@ -12,11 +13,22 @@ use rayon::slice::ParallelSliceMut;
 
 use crate::geometry::Geometry;
 
+/// Neighbours in a copied image: padding, input positions a stride apart, padding.
+#[derive(Debug)]
+struct Run {
+    before: usize,
+    /// The first input position.
+    source: usize,
+    len: usize,
+    after: usize,
+}
+
 /// Positions along one axis of a copied image.
 #[derive(Debug)]
 struct Axis {
-    /// The input position held by each copied one; `None` is padding.
-    sources: Vec<Option<usize>>,
+    runs: Vec<Run>,
+    extent: usize,
+    stride: usize,
     /// Where each kernel element finds the input of output 0; output 1 is next to it.
     taps: Vec<usize>,
 }
@@ -36,22 +48,77 @@ impl Axis {
         let phase = |element: &usize| element * dilation % stride;
         let mut elements: Vec<usize> = (0..kernel).collect();
         elements.sort_by_key(phase);
-        let (mut sources, mut taps) = (Vec::new(), vec![0; kernel]);
+        let (mut runs, mut extent, mut taps) = (Vec::new(), 0, vec![0; kernel]);
         for elements in elements.chunk_by(|a, b| phase(a) == phase(b)) {
             let [first, last] = [elements[0], elements[elements.len() - 1]];
             for element in elements {
-                taps[*element] = sources.len() + (element - first) * dilation / stride;
+                taps[*element] = extent + (element - first) * dilation / stride;
             }
-            let extent = output + (last - first) * dilation / stride;
-            if extent > limit.saturating_sub(sources.len()) {
+            let positions = output + (last - first) * dilation / stride;
+            let start = first * dilation;
+            let before = pad.saturating_sub(start).div_ceil(stride).min(positions);
+            let end = (pad + input).saturating_sub(start).div_ceil(stride);
+            let end = end.clamp(before, positions);
+            extent += positions;
+            if extent > limit {
                 return None;
             }
-            sources.extend((0..extent).map(|at| {
-                let position = (at * stride + first * dilation).checked_sub(pad)?;
-                (position < input).then_some(position)
-            }));
+            runs.push(Run {
+                before,
+                source: (start + before * stride).saturating_sub(pad),
+                len: end - before,
+                after: positions - end,
+            });
         }
-        Some(Self { sources, taps })
+        Some(Self {
+            runs,
+            extent,
+            stride,
+            taps,
+        })
+    }
+
+    /// The input position held by each copied one; `None` is padding.
+    fn sources(&self) -> impl Iterator<Item = Option<usize>> {
+        self.runs.iter().flat_map(|run| {
+            let inside = (0..run.len).map(|at| Some(run.source + at * self.stride));
+            let (before, after) = (repeat_n(None, run.before), repeat_n(None, run.after));
+            before.chain(inside).chain(after)
+        })
+    }
+
+    /// Copies a row along this axis.
+    fn copy<const LANES: usize>(&self, from: &[[f32; LANES]], to: &mut [[f32; LANES]]) {
+        let mut to = to;
+        for run in &self.runs {
+            let (before, rest) = to.split_at_mut(run.before);
+            let (inside, rest) = rest.split_at_mut(run.len);
+            let (after, rest) = rest.split_at_mut(run.after);
+            before.fill([0.0; LANES]);
+            after.fill([0.0; LANES]);
+            to = rest;
+            if run.len == 0 {
+                continue;
+            }
+            let from = &from[run.source..=run.source + (run.len - 1) * self.stride];
+            match self.stride {
+                1 => inside.copy_from_slice(from),
+                // Numbers that lie two apart are gathered by shuffles.
+                2 => {
+                    let (pairs, last) = from.as_chunks::<2>();
+                    let firsts = pairs.iter().map(|pair| &pair[0]).chain(last);
+                    inside
+                        .iter_mut()
+                        .zip(firsts)
+                        .for_each(|(to, from)| *to = *from);
+                }
+                stride => {
+                    for (to, from) in inside.iter_mut().zip(from.iter().step_by(stride)) {
+                        *to = *from;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -87,8 +154,8 @@ impl Plan {
             return Some(Self::of(None, size, &taps, lanes));
         }
         let rows = Axis::new(geometry, 0, size[0], out[0], limit)?;
-        let columns = Axis::new(geometry, 1, size[1], out[1], limit / rows.sources.len())?;
-        let extents = [rows.sources.len(), columns.sources.len()];
+        let columns = Axis::new(geometry, 1, size[1], out[1], limit / rows.extent)?;
+        let extents = [rows.extent, columns.extent];
         let taps = [rows.taps.clone(), columns.taps.clone()];
         Some(Self::of(Some([rows, columns]), extents, &taps, lanes))
     }
@@ -131,14 +198,10 @@ impl Plan {
             let pixels = size[0] * size[1] * LANES;
             let image = input[plane * pixels..][..pixels].as_chunks::<LANES>().0;
             let targets = target.as_chunks_mut::<LANES>().0;
-            let runs = Runs(&columns.sources);
-            for (source, target) in rows
-                .sources
-                .iter()
-                .zip(targets.chunks_exact_mut(columns.sources.len()))
-            {
+            let targets = targets.chunks_exact_mut(columns.extent);
+            for (source, target) in rows.sources().zip(targets) {
                 match source {
-                    Some(row) => runs.copy(&image[row * size[1]..][..size[1]], target),
+                    Some(row) => columns.copy(&image[row * size[1]..][..size[1]], target),
                     None => target.fill([0.0; LANES]),
                 }
             }
@@ -149,26 +212,6 @@ impl Plan {
                 .for_each(each);
         } else {
             copy.chunks_exact_mut(self.plane).enumerate().for_each(each);
-        }
-    }
-}
-
-/// The sources of a row.
-struct Runs<'a>(&'a [Option<usize>]);
-
-impl Runs<'_> {
-    fn copy<T: Copy + Default, const LANES: usize>(
-        &self,
-        from: &[[T; LANES]],
-        to: &mut [[T; LANES]],
-    ) where
-        [T; LANES]: Copy,
-    {
-        for (source, target) in self.0.iter().zip(to) {
-            *target = match source {
-                Some(column) => from[*column],
-                None => [T::default(); LANES],
-            };
         }
     }
 }
