@@ -16,7 +16,7 @@ use crate::{
     NAME,
     crew::Crews,
     file::{ModelFile, locate},
-    ops,
+    memory, ops,
     plan::Plans,
     session::TractSession,
     shortened, without_panic,
@@ -55,6 +55,7 @@ impl TractBackend {
         let mut onnx = tract_onnx::onnx();
         lusk_onnx_ml::register(&mut onnx.op_register);
         ops::register(&mut onnx.op_register);
+        memory::guard(&mut onnx.op_register);
         Self {
             onnx,
             loaded: Mutex::default(),

@@ -21,15 +21,11 @@ use tract_onnx::{
     prelude::Framework,
 };
 
-use crate::{NAME, functions, operators::Operators, shortened, without_panic};
+use crate::{NAME, attributes, functions, operators::Operators, shortened, without_panic};
 
 /// The longest name of a dimension. It may be an expression, whose reader
 /// descends once per bracket: a longer one could exhaust the stack.
 const MAX_DIMENSION_NAME: usize = 256;
-
-/// The largest constant, in elements, that a model may make out of a bare
-/// shape while it is loaded. Masks of real transformers have some millions.
-const MAX_MADE_ELEMENTS: i64 = 1 << 28;
 
 /// A model's file whose promises hold.
 pub(crate) struct ModelFile {
@@ -220,16 +216,14 @@ impl<'a> Walk<'a> {
             self.tensor(tensor)?;
         }
         for node in &graph.node {
-            self.node(graph, node)?;
+            self.node(node)?;
         }
         Ok(())
     }
 
-    fn node(&mut self, graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
+    fn node(&mut self, node: &NodeProto) -> Result<(), String> {
         self.missing.extend(self.operators.missing(node));
-        if node.op_type == "ConstantOfShape" {
-            check_made_elements(graph, node)?;
-        }
+        attributes::check(node)?;
         for attribute in &node.attribute {
             for tensor in attribute.t.iter().chain(&attribute.tensors) {
                 self.tensor(tensor)?;
@@ -275,40 +269,6 @@ fn check_dimension_names(value: &ValueInfoProto) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// Refuses a constant that is made of a few bytes and fills the memory.
-fn check_made_elements(graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
-    let Some(shape) = node.input.first().and_then(|name| constant(graph, name)) else {
-        return Ok(());
-    };
-    let extents: Vec<i64> = if shape.raw_data.is_empty() {
-        shape.int64_data.clone()
-    } else {
-        let (words, _) = shape.raw_data.as_chunks::<8>();
-        words.iter().map(|word| i64::from_le_bytes(*word)).collect()
-    };
-    let elements = extents
-        .iter()
-        .try_fold(1i64, |product, extent| product.checked_mul(*extent));
-    match elements {
-        Some(0..=MAX_MADE_ELEMENTS) => Ok(()),
-        _ => Err(format!(
-            "node `{}` makes a constant of shape {extents:?}, at most {MAX_MADE_ELEMENTS} elements are allowed",
-            node.name
-        )),
-    }
-}
-
-/// The constant called `name`, as an initializer or as a node.
-fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
-    let initializer = graph.initializer.iter().find(|tensor| tensor.name == name);
-    initializer.or_else(|| {
-        let makes = |node: &&NodeProto| node.output.iter().any(|output| output == name);
-        let node = graph.node.iter().find(makes)?;
-        let value = |node: &'a NodeProto| node.attribute.iter().find_map(|a| a.t.as_ref());
-        (node.op_type == "Constant").then(|| value(node)).flatten()
-    })
 }
 
 #[cfg(test)]

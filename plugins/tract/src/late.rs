@@ -9,13 +9,11 @@ use std::{
 };
 
 use tract_onnx::{
-    prelude::{
-        DatumType, InferenceFact, InferenceModel, IntoArcTensor, TValue, TVec, Tensor, TractResult,
-    },
+    prelude::{InferenceFact, InferenceModel, IntoArcTensor, TValue, TVec, Tensor, TractResult},
     tract_hir::{internal::ensure, ops::konst::Const},
 };
 
-use crate::{plan::translated, runner::Runner, structural::Structural};
+use crate::{plan::translated_late, runner::Runner, session::Unfit, without_panic};
 
 /// How many plans are kept. Callers tend to send the same axes and sizes.
 const KEPT: usize = 8;
@@ -23,14 +21,11 @@ const KEPT: usize = 8;
 /// The most numbers that such an input may hold.
 const MAX_VALUES: usize = 4096;
 
-/// The largest tensor, in elements, that values may ask for.
-const MAX_ASKED_ELEMENTS: f64 = (1u64 << 28) as f64;
-
 /// A model and the plans of its latest requests.
 #[derive(Debug)]
 pub(crate) struct LatePlans {
     model: InferenceModel,
-    structural: Vec<Structural>,
+    structural: Vec<usize>,
     recent: Mutex<VecDeque<(Key, Arc<Runner>)>>,
 }
 
@@ -43,7 +38,7 @@ struct Key {
 
 impl LatePlans {
     /// Plans of a parsed model, none made yet.
-    pub(crate) fn new(model: InferenceModel, structural: Vec<Structural>) -> Self {
+    pub(crate) fn new(model: InferenceModel, structural: Vec<usize>) -> Self {
         Self {
             model,
             structural,
@@ -59,7 +54,7 @@ impl LatePlans {
             Some(runner) => runner,
             None => self.make(key)?,
         };
-        let decides = |position| self.structural.iter().any(|s| s.position == position);
+        let decides = |position| self.structural.contains(&position);
         let rest = inputs.into_iter().enumerate();
         runner.run(
             rest.filter(|(position, _)| !decides(*position))
@@ -68,28 +63,16 @@ impl LatePlans {
         )
     }
 
-    /// Refuses values that would fill the memory.
+    /// Refuses what no list of axes or extents is as long as.
     fn check(&self, inputs: &[TValue]) -> TractResult<()> {
-        let largest = inputs.iter().map(|input| input.len()).max().unwrap_or(1);
-        for structural in &self.structural {
-            let input = &inputs[structural.position];
+        for position in &self.structural {
+            let values = inputs[*position].len();
             ensure!(
-                input.len() <= MAX_VALUES,
-                "input {} holds {} values, at most {MAX_VALUES} are allowed",
-                structural.position,
-                input.len()
+                values <= MAX_VALUES,
+                Unfit(format!(
+                    "input {position} holds {values} values, at most {MAX_VALUES} are allowed"
+                ))
             );
-            if structural.makes_extents && input.datum_type() != DatumType::Bool {
-                let numbers = input.cast_to::<f64>()?;
-                let numbers = numbers.try_as_plain_ram()?;
-                let factors = numbers.as_slice::<f64>()?.iter().map(|n| 1. + n.abs());
-                let asked = factors.product::<f64>() * largest.max(1) as f64;
-                ensure!(
-                    asked <= MAX_ASKED_ELEMENTS,
-                    "input {} asks for more than {MAX_ASKED_ELEMENTS} elements",
-                    structural.position
-                );
-            }
         }
         Ok(())
     }
@@ -99,7 +82,7 @@ impl LatePlans {
         Key {
             shapes: inputs.iter().map(|input| input.shape().to_vec()).collect(),
             values: structural
-                .map(|structural| inputs[structural.position].clone().into_arc_tensor())
+                .map(|position| inputs[*position].clone().into_arc_tensor())
                 .collect(),
         }
     }
@@ -111,8 +94,15 @@ impl LatePlans {
     }
 
     fn make(&self, key: Key) -> TractResult<Arc<Runner>> {
-        let typed = translated(self.specialised(&key)?)?;
-        let runner = Arc::new(Runner::new(typed)?);
+        // The model was loaded: what does not fit now came with the request.
+        let made = without_panic(|| {
+            let typed = translated_late(self.specialised(&key)?)?;
+            Runner::new(typed)
+        });
+        let runner = made
+            .map_err(Unfit)?
+            .map_err(|error| Unfit(format!("{error:#}")))?;
+        let runner = Arc::new(runner);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.truncate(KEPT - 1);
         recent.push_front((key, Arc::clone(&runner)));
@@ -127,8 +117,8 @@ impl LatePlans {
             model.set_input_fact(input, fact.with_shape(shape))?;
         }
         let mut decided = Vec::new();
-        for (structural, value) in self.structural.iter().zip(&key.values) {
-            let outlet = model.inputs[structural.position];
+        for (position, value) in self.structural.iter().zip(&key.values) {
+            let outlet = model.inputs[*position];
             let node = model.node_mut(outlet.node);
             node.op = Box::new(Const::new(Arc::clone(value))?);
             model.set_outlet_fact(outlet, InferenceFact::from(value.as_ref().clone()))?;

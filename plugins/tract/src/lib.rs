@@ -6,14 +6,21 @@
 //! depends on the values of inputs, which `structural` finds), `session` answers
 //! calls and `tensor` converts at the border.
 //!
+//! Whatever a file says, loading it takes at most 64 MiB and 32 times the size
+//! of the file and its external data, and no tensor of a call takes more than
+//! 256 MiB and 256 times the bytes of weights and inputs: `memory` sees to it,
+//! `tests/damage` tries it on thousands of broken models.
+//!
 //! Invariant: whatever bytes a model holds, loading or running it ends in a
 //! value; a panic inside tract is caught here.
 
+mod attributes;
 mod backend;
 mod crew;
 mod file;
 mod functions;
 mod late;
+mod memory;
 mod operators;
 mod ops;
 mod plan;

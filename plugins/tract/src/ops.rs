@@ -3,6 +3,7 @@
 pub(crate) mod attention;
 mod bit_cast;
 mod bit_shift;
+mod bounded;
 mod col2im;
 mod cum_prod;
 mod extremum;
@@ -46,6 +47,15 @@ pub(crate) fn correct(model: &mut TypedModel) {
             && matches!(reduce.reducer, Reducer::Max | Reducer::Min)
         {
             node.op = Box::new(extremum::Extremum(reduce.clone()));
+        }
+    }
+}
+
+/// Puts a guard before the operators whose output depends on values.
+pub(crate) fn bound(model: &mut TypedModel) {
+    for node in model.nodes_mut() {
+        if let Some(bounded) = bounded::Bounded::of(node.op.as_ref()) {
+            node.op = Box::new(bounded);
         }
     }
 }

@@ -19,10 +19,11 @@ use tract_onnx::{
 use crate::{
     file::ModelFile,
     late::LatePlans,
+    memory::{Made, check_known},
     ops,
     runner::Runner,
     signature::{InputDim, declared_signature, input_dims, signature},
-    structural::{Structural, structural_inputs},
+    structural::structural_inputs,
 };
 
 /// With more weights than this a model gets no second plan for one row: each
@@ -101,7 +102,7 @@ impl Plans {
         graph: &GraphProto,
         dims: Vec<Vec<InputDim>>,
         model: InferenceModel,
-        structural: Vec<Structural>,
+        structural: Vec<usize>,
     ) -> TractResult<Self> {
         Ok(Self {
             signature: declared_signature(graph, &dims)?,
@@ -165,17 +166,18 @@ fn open(model: &InferenceModel, dims: &mut [Vec<InputDim>]) -> TractResult<Typed
 }
 
 /// Refuses what does not fit together, whatever the deciding values are.
-fn check_fit(model: &InferenceModel, structural: &[Structural]) -> TractResult<()> {
+fn check_fit(model: &InferenceModel, structural: &[usize]) -> TractResult<()> {
     let mut model = named(model, own_symbol)?;
-    for input in structural {
-        let fact = model.input_fact(input.position)?;
+    for position in structural {
+        let fact = model.input_fact(*position)?;
         let fact = InferenceFact::default().with_datum_type(
             fact.datum_type
                 .concretize()
                 .ok_or_else(|| format_err!("an input has no type"))?,
         );
-        model.set_input_fact(input.position, fact)?;
+        model.set_input_fact(*position, fact)?;
     }
+    let _made = Made::loading(&model);
     model.analyse(false).map(|_| ())
 }
 
@@ -242,6 +244,20 @@ fn single(model: InferenceModel) -> TractResult<TypedModel> {
 
 /// The model with all types known, as simple as tract can make it.
 pub(crate) fn translated(model: InferenceModel) -> TractResult<TypedModel> {
+    let _made = Made::loading(&model);
+    simplified(model)
+}
+
+/// The model of one request, as simple as tract can make it.
+pub(crate) fn translated_late(model: InferenceModel) -> TractResult<TypedModel> {
+    let _made = Made::answering(&model);
+    simplified(model)
+}
+
+fn simplified(model: InferenceModel) -> TractResult<TypedModel> {
+    for output in model.nodes().iter().flat_map(|node| &node.outputs) {
+        check_known(&output.fact)?;
+    }
     let mut typed = model.into_typed()?;
     ops::correct(&mut typed);
     typed.into_decluttered()

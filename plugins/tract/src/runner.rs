@@ -5,9 +5,17 @@ use std::{
     thread,
 };
 
-use tract_onnx::prelude::{
-    DatumType, IntoRunnable, Symbol, SymbolValues, TDim, TValue, TVec, Tensor, TractResult,
-    TypedModel, TypedRunnableModel, TypedSimpleState,
+use tract_onnx::{
+    prelude::{
+        DatumType, IntoRunnable, Symbol, SymbolValues, TDim, TValue, TVec, Tensor, TractResult,
+        TypedModel, TypedRunnableModel, TypedSimpleState,
+    },
+    tract_core::plan::eval,
+};
+
+use crate::{
+    memory::{Extents, check_output},
+    ops,
 };
 
 /// A runnable plan and the states that wait for the next call.
@@ -16,12 +24,15 @@ pub(crate) struct Runner {
     plan: Arc<TypedRunnableModel>,
     /// Which input and axis tells the extent that a symbol stands for.
     symbols: Vec<(usize, usize, Symbol)>,
+    extents: Extents,
     idle: Mutex<Vec<TypedSimpleState>>,
     max_idle: usize,
 }
 
 impl Runner {
-    pub(crate) fn new(model: TypedModel) -> TractResult<Self> {
+    pub(crate) fn new(mut model: TypedModel) -> TractResult<Self> {
+        let extents = Extents::of(&model)?;
+        ops::bound(&mut model);
         let plan = model.into_optimized()?.into_runnable()?;
         let mut symbols = Vec::new();
         for input in 0..plan.model().inputs.len() {
@@ -34,6 +45,7 @@ impl Runner {
         Ok(Self {
             plan,
             symbols,
+            extents,
             idle: Mutex::new(Vec::new()),
             max_idle: thread::available_parallelism().map_or(1, usize::from),
         })
@@ -42,9 +54,13 @@ impl Runner {
     /// Computes. The state of a call that failed is not used again.
     pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let mut known = SymbolValues::default();
+        let mut extents = Vec::with_capacity(self.symbols.len());
         for (input, axis, symbol) in &self.symbols {
-            known.set(symbol, i64::try_from(inputs[*input].shape()[*axis])?);
+            let extent = i64::try_from(inputs[*input].shape()[*axis])?;
+            known.set(symbol, extent);
+            extents.push(extent);
         }
+        self.extents.check(extents, &known, &inputs)?;
         let mut outputs = self.compute(inputs)?;
         for output in &mut outputs {
             if output.datum_type() == DatumType::TDim {
@@ -60,7 +76,17 @@ impl Runner {
             Some(state) => state,
             None => self.plan.spawn()?,
         };
-        let outputs = state.run(inputs)?;
+        let outputs = if self.extents.made_by_values() {
+            let allowed = self.extents.allowed(&inputs);
+            state.run_plan_with_eval(inputs, |context, remembered, node, inputs| {
+                for output in &node.outputs {
+                    check_output(&output.fact, context.symbols, allowed)?;
+                }
+                eval(context, remembered, node, inputs)
+            })?
+        } else {
+            state.run(inputs)?
+        };
         // A recurrent operator would go on where the last request left it.
         let remembers = state.op_states.iter().any(Option::is_some);
         if !remembers {

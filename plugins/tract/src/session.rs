@@ -14,6 +14,18 @@ use crate::{
     without_panic,
 };
 
+/// What a call's own inputs are to blame for, be they of the right type.
+#[derive(Debug)]
+pub(crate) struct Unfit(pub(crate) String);
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
 /// One holder's view of a loaded model: shared plans under the holder's label.
 pub(crate) struct TractSession {
     label: String,
@@ -65,16 +77,19 @@ impl Session for TractSession {
     }
 
     fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        let all_open_are_one =
-            check(&self.plans, inputs).map_err(|reason| BackendError::BadInput {
-                model: self.label.clone(),
-                reason,
-            })?;
+        let bad_input = |reason: &str| BackendError::BadInput {
+            model: self.label.clone(),
+            reason: shortened(reason),
+        };
+        let all_open_are_one = check(&self.plans, inputs).map_err(|reason| bad_input(&reason))?;
         let compute = || without_panic(|| self.compute(inputs, all_open_are_one));
         self.crews
             .run(self.threads, compute)
             .map_err(|panic| self.failed(&panic))?
-            .map_err(|error| self.failed(&format!("{error:#}")))
+            .map_err(|error| match error.downcast_ref::<Unfit>() {
+                Some(unfit) => bad_input(&unfit.0),
+                None => self.failed(&format!("{error:#}")),
+            })
     }
 }
 

@@ -53,35 +53,9 @@ const SLOTS: [(&str, &[usize]); 39] = [
     ("Upsample", &[1]),
 ];
 
-/// Operators among them whose output is as large as the values say.
-const MAKERS: [&str; 14] = [
-    "AffineGrid",
-    "BlackmanWindow",
-    "Col2Im",
-    "ConstantOfShape",
-    "DFT",
-    "Expand",
-    "HammingWindow",
-    "HannWindow",
-    "MelWeightMatrix",
-    "OneHot",
-    "Pad",
-    "Resize",
-    "Tile",
-    "Upsample",
-];
-
-/// An input that decides what the graph looks like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Structural {
-    /// Its position among the inputs that are no initializers.
-    pub(crate) position: usize,
-    /// Whether its values may ask for memory.
-    pub(crate) makes_extents: bool,
-}
-
-/// The inputs of `graph` that decide what it looks like, in its order.
-pub(crate) fn structural_inputs(graph: &GraphProto) -> Vec<Structural> {
+/// The inputs of `graph` that decide what it looks like: their positions among
+/// those that are no initializers.
+pub(crate) fn structural_inputs(graph: &GraphProto) -> Vec<usize> {
     let weights: HashSet<&str> = initializer_names(graph).collect();
     let inputs = graph
         .input
@@ -96,51 +70,39 @@ pub(crate) fn structural_inputs(graph: &GraphProto) -> Vec<Structural> {
         );
         // Weights that pass through arithmetic are no structure.
         let decides =
-            deciding.directly.contains(name) || is_number && deciding.behind.contains_key(name);
-        decides.then(|| Structural {
-            position,
-            makes_extents: deciding.behind.get(name).copied().unwrap_or_default(),
-        })
+            deciding.directly.contains(name) || is_number && deciding.behind.contains(name);
+        decides.then_some(position)
     };
     inputs.enumerate().filter_map(role).collect()
 }
 
 /// The values that decide, by name.
+#[derive(Default)]
 struct Deciding<'a> {
     directly: HashSet<&'a str>,
-    /// What they are computed from as well, and whether it makes extents.
-    behind: HashMap<&'a str, bool>,
+    /// What they are computed from as well.
+    behind: HashSet<&'a str>,
 }
 
 impl<'a> Deciding<'a> {
     fn find(graph: &'a GraphProto) -> Self {
-        let mut found = Self {
-            directly: HashSet::new(),
-            behind: HashMap::new(),
-        };
+        let mut found = Self::default();
         let mut makers: HashMap<&str, &NodeProto> = HashMap::new();
         for node in &graph.node {
             makers.extend(node.output.iter().map(|output| (output.as_str(), node)));
         }
-        for node in &graph.node {
-            let makes = MAKERS.contains(&node.op_type.as_str());
-            for name in slots(node) {
-                found.directly.extend(same_values(&makers, name));
-                found.walk(&makers, name, makes);
-            }
+        for name in graph.node.iter().flat_map(slots) {
+            found.directly.extend(same_values(&makers, name));
+            found.walk(&makers, name);
         }
         found
     }
 
-    fn walk(&mut self, makers: &HashMap<&'a str, &'a NodeProto>, from: &'a str, makes: bool) {
+    fn walk(&mut self, makers: &HashMap<&'a str, &'a NodeProto>, from: &'a str) {
         let mut waiting = vec![from];
         while let Some(name) = waiting.pop() {
-            match self.behind.get_mut(name) {
-                Some(known) if *known || !makes => continue,
-                Some(known) => *known = true,
-                None => {
-                    self.behind.insert(name, makes);
-                }
+            if !self.behind.insert(name) {
+                continue;
             }
             let Some(node) = makers.get(name) else {
                 continue;

@@ -7,7 +7,7 @@ use tract_onnx::pb::{
     TypeProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::Dimension, type_proto,
 };
 
-use crate::{file::ModelFile, functions, ops, plan::Plans};
+use crate::{file::ModelFile, functions, memory, ops, plan::Plans};
 
 /// A value of any extents.
 pub(crate) fn value(name: &str, kind: DataType, rank: usize) -> ValueInfoProto {
@@ -63,6 +63,7 @@ pub(crate) fn plans(mut proto: ModelProto) -> Result<Plans, String> {
     functions::write_out(&mut proto)?;
     let mut onnx = tract_onnx::onnx();
     ops::register(&mut onnx.op_register);
+    memory::guard(&mut onnx.op_register);
     let file = ModelFile {
         proto,
         folder: PathBuf::new(),

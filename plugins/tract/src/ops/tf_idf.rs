@@ -165,7 +165,8 @@ impl TfIdf {
             let distances = if length == 1 {
                 1..=1
             } else {
-                1..=self.max_skip + 1
+                // Numbers further apart than the row is long make no gram.
+                1..=self.max_skip.saturating_add(1).min(row.len())
             };
             for distance in distances {
                 let reach = (length - 1) * distance;
