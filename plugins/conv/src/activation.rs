@@ -53,8 +53,8 @@ impl Activation {
     }
 
     /// Applies the function to each of `values`, whose number is a multiple of sixteen.
-    pub(crate) fn apply_all(self, values: &mut [f32]) {
-        Arch::new().dispatch(Apply {
+    pub(crate) fn apply_all(self, arch: Arch, values: &mut [f32]) {
+        arch.dispatch(Apply {
             activation: self,
             values,
         });
@@ -76,7 +76,9 @@ impl WithSimd for Apply<'_> {
         let unit = |x| bound(simd, x, [splat(0.0), splat(1.0)]);
         match self.activation {
             Activation::None => {}
-            Activation::Relu => each(values, |x| simd.max_f32s(splat(0.0), x)),
+            Activation::Relu => each(values, |x| {
+                bound(simd, x, [splat(0.0), splat(f32::INFINITY)])
+            }),
             Activation::Clamp { low, high } => {
                 each(values, |x| bound(simd, x, [splat(low), splat(high)]));
             }

@@ -1,5 +1,6 @@
 //! One convolution with its weights.
 
+use pulp::Arch;
 use rayon::ThreadPool;
 
 use crate::activation::Activation;
@@ -41,6 +42,16 @@ impl Conv {
     /// `None` for a form that no kernel here serves; that includes extents of zero
     /// and slices of another length than the geometry says.
     pub fn new(geometry: Geometry, weights: &[f32], bias: Option<&[f32]>) -> Option<Self> {
+        Self::on(Arch::new(), geometry, weights, bias)
+    }
+
+    /// As `new`, for vectors that need not be the machine's widest.
+    pub(crate) fn on(
+        arch: Arch,
+        geometry: Geometry,
+        weights: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Option<Self> {
         let Geometry {
             in_channels,
             out_channels,
@@ -62,17 +73,17 @@ impl Conv {
             return None;
         }
         let kernel = if groups > 1 && in_channels == groups && out_channels == groups {
-            Kernel::Depthwise(Depthwise::new(&geometry, weights, bias))
+            Kernel::Depthwise(Depthwise::new(arch, &geometry, weights, bias))
         } else if groups == 1 {
             let lanes = if in_channels <= PLAIN_CHANNELS {
                 1
             } else {
                 BLOCK
             };
-            Kernel::Dense(Packed::new(&geometry, weights, bias, lanes)?)
+            Kernel::Dense(Packed::new(arch, &geometry, weights, bias, lanes)?)
         } else {
             let (merged, weights) = whole_blocks(&geometry, weights)?;
-            Kernel::Dense(Packed::new(&merged, &weights, bias, BLOCK)?)
+            Kernel::Dense(Packed::new(arch, &merged, &weights, bias, BLOCK)?)
         };
         Some(Self { geometry, kernel })
     }

@@ -232,11 +232,11 @@ impl Call<'_> {
                 columns: part.columns.len(),
                 planes,
             };
-            unit.run::<LANES>();
+            unit.run::<LANES>(self.packed.arch);
         }
         if self.activation.bounds().is_none() {
             for output in &mut part.output {
-                self.activation.apply_all(output);
+                self.activation.apply_all(self.packed.arch, output);
             }
         }
     }

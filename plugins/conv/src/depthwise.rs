@@ -19,12 +19,18 @@ use crate::strip::{bound, splat_both};
 /// Weights of a depthwise convolution, `[block][tap][16]`, and the bias.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
+    arch: Arch,
     weights: Aligned,
     bias: Vec<f32>,
 }
 
 impl Depthwise {
-    pub(crate) fn new(geometry: &Geometry, weights: &[f32], bias: Option<&[f32]>) -> Self {
+    pub(crate) fn new(
+        arch: Arch,
+        geometry: &Geometry,
+        weights: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Self {
         let taps = geometry.kernel[0] * geometry.kernel[1];
         let blocks = geometry.out_channels.div_ceil(BLOCK);
         let mut packed = Aligned::zeros(blocks * taps * BLOCK);
@@ -39,6 +45,7 @@ impl Depthwise {
             padded[..bias.len()].copy_from_slice(bias);
         }
         Self {
+            arch,
             weights: packed,
             bias: padded,
         }
@@ -61,7 +68,7 @@ impl Depthwise {
         frame.each_rows(output, pool, |plane, row, output| {
             let block = plane % blocks;
             let start = (plane * frame.out[0] + row) * row_out;
-            Arch::new().dispatch(Rows {
+            self.arch.dispatch(Rows {
                 frame,
                 input: &input[plane * plane_in..][..plane_in],
                 weights: &self.weights.get()[block * taps * BLOCK..][..taps * BLOCK],
@@ -74,7 +81,7 @@ impl Depthwise {
                 output,
             });
             if late {
-                activation.apply_all(output);
+                activation.apply_all(self.arch, output);
             }
         });
     }

@@ -20,6 +20,8 @@ mod packing;
 mod pooling;
 mod source;
 mod strip;
+#[cfg(test)]
+mod tests;
 
 pub use activation::Activation;
 pub use conv::{Conv, InputLayout};

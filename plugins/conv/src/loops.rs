@@ -29,7 +29,7 @@ pub(crate) fn run<const LANES: usize>(call: &Call, output: &mut [f32]) {
             }
         }
     }
-    call.activation.apply_all(output);
+    call.activation.apply_all(call.packed.arch, output);
 }
 
 fn sum<const LANES: usize>(

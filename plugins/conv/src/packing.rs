@@ -54,6 +54,8 @@ pub(crate) struct Bundle {
 /// Packed weights of a convolution whose sums run over several channels.
 #[derive(Debug)]
 pub(crate) struct Packed {
+    /// Whose registers decided about the bundles.
+    pub(crate) arch: Arch,
     pub(crate) bundles: Vec<Bundle>,
     pub(crate) weights: Aligned,
     /// Padded to whole blocks; zeros where the model has none.
@@ -69,6 +71,7 @@ impl Packed {
     ///
     /// Groups are whole blocks, in and out, unless there is one group.
     pub(crate) fn new(
+        arch: Arch,
         geometry: &Geometry,
         weights: &[f32],
         bias: Option<&[f32]>,
@@ -88,10 +91,10 @@ impl Packed {
         let mut packed = Aligned::zeros(len);
         let mut rest = packed.get_mut();
         for group in 0..geometry.groups {
-            for first in (0..group_blocks).step_by(blocks_together()) {
+            for first in (0..group_blocks).step_by(blocks_together(arch)) {
                 let bundle = Bundle {
                     block: group * group_blocks + first,
-                    blocks: blocks_together().min(group_blocks - first),
+                    blocks: blocks_together(arch).min(group_blocks - first),
                     plane: group * planes,
                     weights: len - rest.len(),
                 };
@@ -107,6 +110,7 @@ impl Packed {
         }
         let last = share - (planes - 1) * lanes;
         Some(Self {
+            arch,
             bundles,
             weights: packed,
             bias: padded,
@@ -134,7 +138,7 @@ fn pack(place: &mut [f32], bundle: &Bundle, geometry: &Geometry, weights: &[f32]
 }
 
 /// Output blocks whose sums fit the registers beside those of enough pixels.
-fn blocks_together() -> usize {
+fn blocks_together(arch: Arch) -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
         type Output = usize;
@@ -142,9 +146,5 @@ fn blocks_together() -> usize {
             S::F32_LANES
         }
     }
-    if Arch::new().dispatch(Lanes) == BLOCK {
-        2
-    } else {
-        1
-    }
+    if arch.dispatch(Lanes) == BLOCK { 2 } else { 1 }
 }

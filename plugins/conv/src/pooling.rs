@@ -22,6 +22,7 @@ pub fn max_pool(
     pool: Option<&ThreadPool>,
 ) {
     run(
+        Arch::new(),
         input,
         [batch, channels],
         size,
@@ -55,7 +56,16 @@ pub fn average_pool(
     } else {
         Mean::OfInput
     };
-    run(input, [batch, channels], size, window, mean, output, pool);
+    run(
+        Arch::new(),
+        input,
+        [batch, channels],
+        size,
+        window,
+        mean,
+        output,
+        pool,
+    );
 }
 
 /// The mean of every channel, as a blocked image of one pixel.
@@ -97,7 +107,7 @@ pub fn global_average_pool(
 
 /// What a sum is divided by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mean {
+pub(crate) enum Mean {
     /// No sum is taken, but the greatest value.
     None,
     /// The elements on the input.
@@ -106,7 +116,12 @@ enum Mean {
     WithPadding,
 }
 
-fn run(
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the extents of one call, nothing to group"
+)]
+pub(crate) fn run(
+    arch: Arch,
     input: &[f32],
     [batch, channels]: [usize; 2],
     size: [usize; 2],
@@ -124,7 +139,7 @@ fn run(
     let plane_in = size[0] * size[1] * BLOCK;
     frame.each_rows(output, pool, |plane, row, output| {
         let input = &input[plane * plane_in..][..plane_in];
-        Arch::new().dispatch(Rows {
+        arch.dispatch(Rows {
             frame,
             mean,
             input,

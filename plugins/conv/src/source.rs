@@ -106,11 +106,10 @@ impl Axis {
                 // Numbers that lie two apart are gathered by shuffles.
                 2 => {
                     let (pairs, last) = from.as_chunks::<2>();
-                    let firsts = pairs.iter().map(|pair| &pair[0]).chain(last);
-                    inside
-                        .iter_mut()
-                        .zip(firsts)
-                        .for_each(|(to, from)| *to = *from);
+                    for (to, [from, _]) in inside.iter_mut().zip(pairs) {
+                        *to = *from;
+                    }
+                    inside[pairs.len()..].copy_from_slice(last);
                 }
                 stride => {
                     for (to, from) in inside.iter_mut().zip(from.iter().step_by(stride)) {

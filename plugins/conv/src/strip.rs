@@ -44,8 +44,8 @@ pub(crate) struct Unit<'a> {
 
 impl Unit<'_> {
     /// Computes the unit; `STEP` numbers make a pixel of an input plane.
-    pub(crate) fn run<const STEP: usize>(&mut self) {
-        Arch::new().dispatch(Tiles::<STEP>(self));
+    pub(crate) fn run<const STEP: usize>(&mut self, arch: Arch) {
+        arch.dispatch(Tiles::<STEP>(self));
     }
 }
 
@@ -239,6 +239,10 @@ pub(crate) fn splat_both<S: Simd>(simd: S, [a, b]: [f32; 2]) -> [S::f32s; 2] {
 /// Keeps `x` within bounds; what is no number stays none.
 #[inline(always)]
 pub(crate) fn bound<S: Simd>(simd: S, x: S::f32s, [low, high]: [S::f32s; 2]) -> S::f32s {
+    if S::F32_LANES == 1 {
+        let x = simd.select_f32s(simd.less_than_f32s(x, low), low, x);
+        return simd.select_f32s(simd.greater_than_f32s(x, high), high, x);
+    }
     // The second operand comes back where the two cannot be compared.
     simd.min_f32s(high, simd.max_f32s(low, x))
 }

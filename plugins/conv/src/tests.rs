@@ -1,13 +1,21 @@
 //! Every function against plain loops over `[N, C, H, W]`, on shapes that chance draws.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
-
 mod convolution;
 mod pooling;
 mod reference;
 
-use lusk_conv::{block, blocked_len, unblock};
 use proptest::prelude::*;
+use pulp::Arch;
+
+use crate::{block, blocked_len, unblock};
+
+/// The vectors that this machine has, the widest first.
+fn archs() -> Vec<Arch> {
+    let mut archs = vec![Arch::new(), Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    archs
+}
 
 /// Numbers between -1 and 1, without a pattern that could hide a swapped index.
 fn noise(len: usize, seed: u32) -> Vec<f32> {

@@ -1,8 +1,9 @@
-use lusk_conv::{Window, average_pool, blocked_len, global_average_pool, max_pool};
 use proptest::prelude::*;
 
-use crate::reference::windows;
-use crate::{assert_close, blocked, noise, plain};
+use super::reference::windows;
+use super::{archs, assert_close, blocked, noise, plain};
+use crate::pooling::{Mean, run};
+use crate::{Window, blocked_len, global_average_pool};
 
 fn window() -> impl Strategy<Value = Window> {
     (
@@ -35,21 +36,25 @@ proptest! {
         let input = blocked(&image, batch, channels, size);
         let mut output = vec![f32::NAN; blocked_len(batch, channels, out).unwrap()];
 
-        max_pool(&input, batch, channels, size, &window, &mut output, pool);
-        let expected = windows(&window, &image, batch * channels, size, |values, _| {
-            values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
-        });
-        assert_close(&plain(&output, batch, channels, out), &expected, &window);
+        for arch in archs() {
+            let extents = [batch, channels];
+            run(arch, &input, extents, size, &window, Mean::None, &mut output, pool);
+            let expected = windows(&window, &image, batch * channels, size, |values, _| {
+                values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+            });
+            assert_close(&plain(&output, batch, channels, out), &expected, &(arch, window));
 
-        average_pool(&input, batch, channels, size, &window, include_padding, &mut output, pool);
-        let expected = windows(&window, &image, batch * channels, size, |values, padded| {
-            values.iter().sum::<f32>() / if include_padding { padded } else { values.len() } as f32
-        });
-        // A dilated window may still see nothing, and nothing has no mean.
-        let ours = plain(&output, batch, channels, out);
-        let both = ours.iter().zip(&expected).filter(|(_, expected)| expected.is_finite());
-        let (ours, expected): (Vec<_>, Vec<_>) = both.unzip();
-        assert_close(&ours, &expected, &window);
+            let mean = if include_padding { Mean::WithPadding } else { Mean::OfInput };
+            run(arch, &input, extents, size, &window, mean, &mut output, pool);
+            let expected = windows(&window, &image, batch * channels, size, |values, padded| {
+                values.iter().sum::<f32>() / if include_padding { padded } else { values.len() } as f32
+            });
+            // A dilated window may still see nothing, and nothing has no mean.
+            let ours = plain(&output, batch, channels, out);
+            let both = ours.iter().zip(&expected).filter(|(_, expected)| expected.is_finite());
+            let (ours, expected): (Vec<_>, Vec<_>) = both.unzip();
+            assert_close(&ours, &expected, &(arch, window));
+        }
     }
 
     #[test]

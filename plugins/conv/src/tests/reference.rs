@@ -1,6 +1,6 @@
 //! Plain loops, in double precision.
 
-use lusk_conv::{Activation, Geometry, Window};
+use crate::{Activation, Geometry, Window};
 
 /// The input position under an element of a window, where there is one.
 fn under(
@@ -95,7 +95,6 @@ fn activate(activation: Activation, x: f64) -> f64 {
                 x
             }
         }
-        other => unimplemented!("{other:?}"),
     }
 }
 

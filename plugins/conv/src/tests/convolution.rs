@@ -1,9 +1,9 @@
-use lusk_conv::{Activation, Conv, Geometry, InputLayout, blocked_len};
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::reference::convolve;
-use crate::{assert_close, blocked, noise, plain};
+use super::reference::convolve;
+use super::{archs, assert_close, blocked, noise, plain};
+use crate::{Activation, Conv, Geometry, InputLayout, blocked_len};
 
 /// One call of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -45,32 +45,35 @@ impl Call {
             self.activation,
         );
 
-        let conv = Conv::new(g, &weights, bias.as_deref()).expect("a kernel for this form");
-        let input = match conv.input_layout() {
-            InputLayout::Plain => image,
-            InputLayout::Blocked => blocked(&image, self.batch, g.in_channels, self.size),
-        };
         let addend = addend.map(|addend| blocked(&addend, self.batch, g.out_channels, out));
-        let mut output = vec![f32::NAN; blocked_len(self.batch, g.out_channels, out).unwrap()];
         let pool = (self.threads > 0).then(|| pool(self.threads));
-        conv.run(
-            &input,
-            self.batch,
-            self.size,
-            addend.as_deref(),
-            self.activation,
-            &mut output,
-            pool.as_ref(),
-        );
-        assert_close(
-            &plain(&output, self.batch, g.out_channels, out),
-            &expected,
-            &self,
-        );
-        assert!(
-            output.iter().all(|value| value.is_finite()),
-            "{self:?}: unset lanes"
-        );
+        for arch in archs() {
+            let conv =
+                Conv::on(arch, g, &weights, bias.as_deref()).expect("a kernel for this form");
+            let input = match conv.input_layout() {
+                InputLayout::Plain => image.clone(),
+                InputLayout::Blocked => blocked(&image, self.batch, g.in_channels, self.size),
+            };
+            let mut output = vec![f32::NAN; blocked_len(self.batch, g.out_channels, out).unwrap()];
+            conv.run(
+                &input,
+                self.batch,
+                self.size,
+                addend.as_deref(),
+                self.activation,
+                &mut output,
+                pool.as_ref(),
+            );
+            assert_close(
+                &plain(&output, self.batch, g.out_channels, out),
+                &expected,
+                &(arch, self),
+            );
+            assert!(
+                output.iter().all(|value| value.is_finite()),
+                "{arch:?} {self:?}: unset lanes"
+            );
+        }
     }
 }
 
@@ -261,4 +264,127 @@ fn forms_without_a_meaning_have_no_kernel() {
         &[0.0; 16],
         None,
     );
+}
+
+#[test]
+fn padding_that_dwarfs_the_image_needs_no_copy() {
+    let geometry = Geometry {
+        in_channels: 20,
+        out_channels: 20,
+        groups: 1,
+        kernel: [2, 1],
+        strides: [usize::MAX / 8, 1],
+        dilations: [1 << 30, 1],
+        pads: [1 << 30, 0, 1 << 30, 0],
+    };
+    let call = Call {
+        geometry,
+        batch: 2,
+        size: [3, 2],
+        bias: true,
+        addend: true,
+        activation: Activation::Relu,
+        threads: 0,
+    };
+    call.check();
+    call_in(
+        Geometry {
+            in_channels: 3,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+    call_in(
+        Geometry {
+            groups: 20,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+    call_in(
+        Geometry {
+            groups: 2,
+            in_channels: 64,
+            out_channels: 32,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+}
+
+#[test]
+fn small_groups_are_joined_to_blocks() {
+    let geometry = Geometry {
+        in_channels: 32,
+        out_channels: 64,
+        groups: 8,
+        kernel: [3, 3],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [1; 4],
+    };
+    let call = Call {
+        geometry,
+        batch: 1,
+        size: [5, 6],
+        bias: true,
+        addend: true,
+        activation: Activation::HardSwish,
+        threads: 0,
+    };
+    call.check();
+    call_in(
+        Geometry {
+            groups: 32,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+    let odd = Geometry {
+        in_channels: 30,
+        out_channels: 30,
+        groups: 3,
+        ..geometry
+    };
+    assert!(Conv::new(odd, &vec![0.0; 30 * 10 * 9], None).is_none());
+}
+
+#[test]
+fn what_is_no_number_stays_none() {
+    let geometry = Geometry {
+        in_channels: 5,
+        out_channels: 5,
+        groups: 1,
+        kernel: [1, 1],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [0; 4],
+    };
+    let size = [1, 3];
+    let mut image = vec![1.0; 15];
+    image[1] = f32::NAN;
+    for arch in archs() {
+        for geometry in [
+            geometry,
+            Geometry {
+                groups: 5,
+                ..geometry
+            },
+        ] {
+            for activation in [Activation::None, Activation::Relu, Activation::HardSwish] {
+                let weights = vec![1.0; 25 / geometry.groups];
+                let conv = Conv::on(arch, geometry, &weights, None).unwrap();
+                let input = blocked(&image, 1, 5, size);
+                let mut output = vec![0.0; 48];
+                conv.run(&input, 1, size, None, activation, &mut output, None);
+                let output = plain(&output, 1, 5, size);
+                assert!(output[1].is_nan(), "{arch:?} {activation:?}: {output:?}");
+                assert!(output[0].is_finite(), "{arch:?} {activation:?}: {output:?}");
+            }
+        }
+    }
 }
