@@ -50,6 +50,7 @@ impl ModelFile {
             backend: NAME,
             reason,
         };
+        proto.graph.iter_mut().for_each(forget_negative_extents);
         functions::write_out(&mut proto).map_err(unsupported)?;
         let mut walk = Walk::new(onnx);
         let graph = proto
@@ -174,6 +175,23 @@ pub(crate) fn dimensions(value: &ValueInfoProto) -> Option<impl Iterator<Item = 
 /// The names of a graph's initializers.
 pub(crate) fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
     graph.initializer.iter().map(|tensor| tensor.name.as_str())
+}
+
+/// Some converters write -1 where any extent will do.
+fn forget_negative_extents(graph: &mut GraphProto) {
+    let values = graph.input.iter_mut().chain(&mut graph.output);
+    for value in values.chain(&mut graph.value_info) {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            value.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        else {
+            continue;
+        };
+        for dim in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
+            if matches!(dim.value, Some(Dim::DimValue(..0))) {
+                dim.value = None;
+            }
+        }
+    }
 }
 
 /// One pass over all graphs of a model.

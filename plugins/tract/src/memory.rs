@@ -23,7 +23,7 @@ use tract_onnx::{
     tract_hir::{infer::Factoid, internal::*},
 };
 
-use crate::{ops, session::Unfit};
+use crate::{attributes::MAX_RANK, ops, session::Unfit};
 
 /// Constants of a model may take so many bytes beyond its weights, and
 const MADE_BASE: u64 = 24 << 20;
@@ -116,11 +116,12 @@ fn make(made: u64) -> TractResult<()> {
 }
 
 /// Operators, and which of their inputs are extents.
-const EXTENTS: [(&str, Range<usize>); 8] = [
+const EXTENTS: [(&str, Range<usize>); 9] = [
     ("ConstantOfShape", 0..1),
     ("Expand", 1..2),
     ("OneHot", 1..2),
     ("Pad", 1..2),
+    ("Range", 0..3),
     ("Reshape", 1..2),
     ("Resize", 1..4),
     ("Tile", 1..2),
@@ -146,6 +147,7 @@ fn guarded(
     let (operator, closures) = builder(context, node)?;
     let guard = Guard {
         operator,
+        name: node.op_type.clone(),
         extents: EXTENTS
             .iter()
             .find(|(name, _)| *name == node.op_type)
@@ -169,6 +171,8 @@ fn all_operators() -> &'static OnnxOpRegister {
 #[derive(Debug, Clone)]
 struct Guard {
     operator: Box<dyn InferenceOp>,
+    /// What the standard calls it.
+    name: String,
     /// Which inputs are extents.
     extents: Range<usize>,
 }
@@ -293,18 +297,30 @@ impl InferenceOp for Guard {
         target: &mut TypedModel,
         mapping: &HashMap<OutletId, OutletId>,
     ) -> TractResult<TVec<OutletId>> {
-        // With few numbers for inputs, tract computes while it wires.
+        // With few numbers for inputs, tract computes while it wires. `EyeLike`
+        // wants nothing but extents.
         let inputs = source.node_input_facts(node.id)?;
-        if !inputs.is_empty() && inputs.iter().all(|fact| fact.value.is_concrete()) {
+        let all_known = !inputs.is_empty() && inputs.iter().all(|fact| fact.value.is_concrete());
+        if all_known || self.name == "EyeLike" {
             let outputs = source.node_output_facts(node.id)?;
             make(outputs.iter().filter_map(|fact| known_size(fact)).sum())?;
         }
-        self.operator.to_typed(source, node, target, mapping)
+        let outputs = self.operator.to_typed(source, node, target, mapping)?;
+        let inputs = node.inputs.iter().filter_map(|input| mapping.get(input));
+        let inputs: TVec<OutletId> = inputs.copied().collect();
+        ops::of_nothing(&self.name, node, target, &inputs, outputs)
     }
 }
 
 /// Refuses numbers that tract would cut down to 32 bits, and so to other extents.
 fn check_extents_fit(fact: &InferenceFact) -> TractResult<()> {
+    let mut dims = fact.shape.dims().filter_map(|dim| dim.concretize());
+    let count = dims.next().and_then(|count| count.to_usize().ok());
+    // `Pad` has two for each axis.
+    ensure!(
+        count.is_none_or(|count| count <= 2 * MAX_RANK),
+        "extents of {count:?} axes are asked for, there can be at most {MAX_RANK}"
+    );
     let Some(value) = fact.value.concretize() else {
         return Ok(());
     };

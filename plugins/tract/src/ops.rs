@@ -16,7 +16,7 @@ mod upsample;
 
 use tract_onnx::{
     model::OnnxOpRegister,
-    prelude::TypedModel,
+    prelude::{TractResult, TypedModel},
     tract_core::ops::{
         array::OneHot,
         nn::{Reduce, Reducer},
@@ -38,6 +38,8 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("Upsample", upsample::upsample);
 }
 
+pub(crate) use extremum::of_nothing;
+
 /// Puts our operators in the place of those that tract computes wrongly.
 pub(crate) fn correct(model: &mut TypedModel) {
     for node in model.nodes_mut() {
@@ -51,11 +53,13 @@ pub(crate) fn correct(model: &mut TypedModel) {
     }
 }
 
-/// Puts a guard before the operators whose output depends on values.
-pub(crate) fn bound(model: &mut TypedModel) {
-    for node in model.nodes_mut() {
-        if let Some(bounded) = bounded::Bounded::of(node.op.as_ref()) {
-            node.op = Box::new(bounded);
+/// Puts a guard before the operators that do what values say.
+pub(crate) fn bound(model: &mut TypedModel) -> TractResult<()> {
+    for id in 0..model.nodes().len() {
+        if let Some(bounded) = bounded::Bounded::of(model.node(id).op.as_ref()) {
+            bounded.check_constants(&model.node_input_facts(id)?)?;
+            model.node_mut(id).op = Box::new(bounded);
         }
     }
+    Ok(())
 }

@@ -32,7 +32,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn new(mut model: TypedModel) -> TractResult<Self> {
         let extents = Extents::of(&model)?;
-        ops::bound(&mut model);
+        ops::bound(&mut model)?;
         let plan = model.into_optimized()?.into_runnable()?;
         let mut symbols = Vec::new();
         for input in 0..plan.model().inputs.len() {

@@ -1,9 +1,11 @@
-//! Operators whose output is as large as the values of a request say.
+//! Operators that do what the values of a request say, as far as they may.
 
 use tract_onnx::{
     tract_core::ops::array::{Range, Topk},
     tract_hir::internal::*,
 };
+
+use crate::session::Unfit;
 
 /// The longest range: more than any sequence, and 256 MiB of integers.
 const MAX_RANGE: f64 = (1u64 << 25) as f64;
@@ -22,6 +24,8 @@ impl Bounded {
             check_range
         } else if operator.as_op().is::<Topk>() {
             check_top_k
+        } else if operator.name() == "Dropout" {
+            check_dropout
         } else {
             return None;
         };
@@ -29,6 +33,20 @@ impl Bounded {
             inner: tract_onnx::tract_core::dyn_clone::clone_box(operator),
             check,
         })
+    }
+}
+
+impl Bounded {
+    /// Refuses values that a node always has.
+    pub(crate) fn check_constants(&self, inputs: &[&TypedFact]) -> TractResult<()> {
+        let known = inputs.iter().skip(1).map(|fact| fact.konst.clone());
+        let Some(known) = known.collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        if self.name() == "Dropout" {
+            check_training(known.iter().map(AsRef::as_ref))?;
+        }
+        Ok(())
     }
 }
 
@@ -92,7 +110,9 @@ fn check_range(inputs: &[TValue], _operator: &dyn Op) -> TractResult<()> {
     // NaN is none of them.
     ensure!(
         elements <= MAX_RANGE,
-        "a range from {from} to {to} by {by} asks for more than {MAX_RANGE} elements"
+        Unfit(format!(
+            "a range from {from} to {to} by {by} asks for more than {MAX_RANGE} elements"
+        ))
     );
     Ok(())
 }
@@ -104,7 +124,29 @@ fn check_top_k(inputs: &[TValue], operator: &dyn Op) -> TractResult<()> {
     let wanted = *wanted.try_as_plain_ram()?.to_scalar::<i64>()?;
     ensure!(
         (0..=most as i64).contains(&wanted),
-        "the largest {wanted} of {most} elements are asked for"
+        Unfit(format!("{wanted} of {most} elements are asked for"))
+    );
+    Ok(())
+}
+
+fn check_dropout(inputs: &[TValue], _operator: &dyn Op) -> TractResult<()> {
+    check_training(inputs.iter().skip(1).map(|input| &**input))
+}
+
+/// Training drops elements at random, which is for training alone.
+fn check_training<'a>(settings: impl Iterator<Item = &'a Tensor>) -> TractResult<()> {
+    let mut trains = false;
+    let mut ratio = 0.5;
+    for setting in settings {
+        if setting.datum_type() == bool::datum_type() {
+            trains = setting.cast_to_scalar::<bool>()?;
+        } else {
+            ratio = setting.cast_to_scalar::<f32>()?;
+        }
+    }
+    ensure!(
+        !trains || ratio == 0.,
+        Unfit("operator ai.onnx.Dropout is asked to train".into())
     );
     Ok(())
 }

@@ -91,6 +91,43 @@ impl Extremum {
     }
 }
 
+/// The extrema of no elements at all, in the place of what tract has wired: it
+/// computes those while it wires, before it can be corrected.
+pub(crate) fn of_nothing(
+    operator: &str,
+    node: &InferenceNode,
+    model: &mut TypedModel,
+    inputs: &[OutletId],
+    outputs: TVec<OutletId>,
+) -> TractResult<TVec<OutletId>> {
+    let largest = match operator {
+        "ReduceMax" => true,
+        "ReduceMin" => false,
+        _ => return Ok(outputs),
+    };
+    let is_empty = |outlet: OutletId| -> TractResult<bool> {
+        Ok(model.outlet_fact(outlet)?.shape.volume() == 0.to_dim())
+    };
+    if !is_empty(inputs[0])? || is_empty(outputs[0])? {
+        return Ok(outputs);
+    }
+    let fact = model.outlet_fact(outputs[0])?;
+    let Some(shape) = fact.shape.as_concrete() else {
+        return Ok(outputs);
+    };
+    let extreme = match (fact.datum_type, largest) {
+        (DatumType::F32, true) => tensor0(f32::NEG_INFINITY),
+        (DatumType::F32, false) => tensor0(f32::INFINITY),
+        (DatumType::F64, true) => tensor0(f64::NEG_INFINITY),
+        (DatumType::F64, false) => tensor0(f64::INFINITY),
+        _ => return Ok(outputs),
+    };
+    let extrema = extreme.broadcast_to_shape(shape)?;
+    Ok(tvec![
+        model.add_const(format!("{}.of_nothing", node.name), extrema)?
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

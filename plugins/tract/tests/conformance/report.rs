@@ -113,6 +113,7 @@ fn reasons_of(verdict: &Verdict) -> Vec<String> {
         }
         Verdict::Refused(BackendError::Malformed { .. }) => vec!["refused: malformed".into()],
         Verdict::Refused(_) => vec!["refused: cannot be prepared".into()],
+        Verdict::RefusedLate(_) => vec!["refused for the values of a call".into()],
         Verdict::NotCarried(_) => vec!["loaded with a type not carried".into()],
         Verdict::Failed(_) => vec!["failed".into()],
         Verdict::Wrong(_) => vec!["wrong".into()],

@@ -2,10 +2,10 @@
 
 use std::{fmt, fs, num::NonZeroUsize, path::PathBuf};
 
-use lusk_contract::{Backend, BackendError, ModelSource, Session, Tensor};
+use lusk_contract::{Backend, BackendError, ModelSource, Session, Tensor, TensorType};
 use lusk_domain::Digest;
 use tract_onnx::{
-    pb::{GraphProto, ModelProto, type_proto},
+    pb::{GraphProto, ModelProto, ValueInfoProto, type_proto},
     prelude::Framework,
 };
 
@@ -37,6 +37,8 @@ pub(crate) enum Verdict {
     Refused(BackendError),
     /// It was loaded, but its tensors are of a type that the contract lacks.
     NotCarried(String),
+    /// It was loaded, and the values of the call were refused.
+    RefusedLate(BackendError),
     /// It was loaded and did not run.
     Failed(BackendError),
     /// It was loaded and an output was not the expected one.
@@ -53,9 +55,14 @@ impl Verdict {
         matches!(self, Self::Passed)
     }
 
+    /// Whether it was refused not when it was loaded but for a call's values.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::RefusedLate(_))
+    }
+
     /// Whether the case should have been refused.
     pub(crate) fn is_wrong(&self) -> bool {
-        !matches!(self, Self::Passed | Self::Refused(_))
+        !matches!(self, Self::Passed | Self::Refused(_) | Self::RefusedLate(_))
     }
 }
 
@@ -64,6 +71,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Passed => write!(f, "passed"),
             Self::Refused(error) => write!(f, "refused: {error}"),
+            Self::RefusedLate(error) => write!(f, "refused late: {error}"),
             Self::NotCarried(kind) => write!(f, "loaded with tensors of {kind}"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Wrong(reason) => write!(f, "wrong: {reason}"),
@@ -88,6 +96,7 @@ pub(crate) fn judge(backend: &dyn Backend, case: &Case) -> Verdict {
     };
     let proto = model(case);
     let graph = proto.graph.unwrap_or_default();
+    let declared: Vec<_> = graph.output.iter().map(declared_kind).collect();
     let compare = |expected: &Tensor, answer: &Tensor| {
         if uses_any(&graph, &RANDOM) {
             return shape_difference(expected, answer);
@@ -97,7 +106,7 @@ pub(crate) fn judge(backend: &dyn Backend, case: &Case) -> Verdict {
     };
     case.data_sets()
         .iter()
-        .map(|data_set| call(session.as_ref(), data_set, &compare))
+        .map(|data_set| call(session.as_ref(), data_set, &declared, &compare))
         .find(|verdict| !verdict.passes())
         .unwrap_or(Verdict::Passed)
 }
@@ -105,6 +114,7 @@ pub(crate) fn judge(backend: &dyn Backend, case: &Case) -> Verdict {
 fn call(
     session: &dyn Session,
     data_set: &DataSet,
+    declared: &[Option<TensorType>],
     compare: &dyn Fn(&Tensor, &Tensor) -> Option<String>,
 ) -> Verdict {
     let read = |paths: &[PathBuf]| -> Result<Vec<Tensor>, String> {
@@ -116,8 +126,16 @@ fn call(
     };
     let answers = match session.infer(&inputs) {
         Ok(answers) => answers,
+        Err(error @ BackendError::BadInput { .. }) => return Verdict::RefusedLate(error),
         Err(error) => return Verdict::Failed(error),
     };
+    let specs = &session.signature().outputs;
+    for ((answer, spec), declared) in answers.iter().zip(specs).zip(declared) {
+        if answer.kind() != spec.kind || declared.is_some_and(|kind| kind != answer.kind()) {
+            let kind = answer.kind();
+            return Verdict::Wrong(format!("`{}` has the type {kind:?}", spec.name));
+        }
+    }
     if answers.len() != expected.len() {
         let (got, wanted) = (answers.len(), expected.len());
         return Verdict::Wrong(format!("got {got} outputs, expected {wanted}"));
@@ -138,11 +156,17 @@ pub(crate) fn model(case: &Case) -> ModelProto {
         .unwrap()
 }
 
+/// The element type that the model says a value has.
+fn declared_kind(value: &ValueInfoProto) -> Option<TensorType> {
+    match value.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => values::carried(tensor.elem_type).ok(),
+    }
+}
+
 /// Element types of inputs and outputs that the contract lacks, by name.
 pub(crate) fn types_not_carried(graph: &GraphProto) -> Vec<String> {
     let values = graph.input.iter().chain(&graph.output);
-    let name = |value: &tract_onnx::pb::ValueInfoProto| match value.r#type.as_ref()?.value.as_ref()
-    {
+    let name = |value: &ValueInfoProto| match value.r#type.as_ref()?.value.as_ref() {
         Some(type_proto::Value::TensorType(tensor)) => values::carried(tensor.elem_type).err(),
         None => Some("no tensor".to_owned()),
     };
