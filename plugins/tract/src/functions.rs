@@ -7,6 +7,7 @@
 //! check for missing operators that follows tells the truth.
 
 mod attention;
+mod batch_norm;
 mod body;
 mod bool_mask;
 mod crop;
@@ -14,6 +15,7 @@ mod gates;
 mod loss;
 mod pad;
 mod pooling;
+mod quantize;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -29,8 +31,9 @@ use body::Body;
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 17] = [
+const FUNCTIONS: [(&str, Function); 19] = [
     ("Attention", attention::attention),
+    ("BatchNormalization", batch_norm::batch_normalization),
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
     ("GRU", recurrent::in_reverse),
@@ -39,6 +42,7 @@ const FUNCTIONS: [(&str, Function); 17] = [
     ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
     ("PRelu", gates::p_relu),
     ("Pad", pad::pad),
+    ("QuantizeLinear", quantize::quantize_linear),
     ("RNN", recurrent::in_reverse),
     ("ReduceLogSumExp", reduce::log_sum_exp),
     ("Resize", resize::resize),
@@ -68,6 +72,8 @@ pub(crate) fn write_out(proto: &mut ModelProto) -> Result<(), String> {
 
 fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
     let mut nodes = Vec::with_capacity(graph.node.len());
+    let computing = graph.node.iter().filter(|node| node.op_type != "Constant");
+    let computed = computing.flat_map(|node| node.output.clone()).collect();
     for mut node in std::mem::take(&mut graph.node) {
         for attribute in &mut node.attribute {
             for inner in attribute.g.iter_mut().chain(&mut attribute.graphs) {
@@ -76,7 +82,7 @@ fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
             }
         }
         let function = FUNCTIONS.iter().find(|(name, _)| *name == node.op_type);
-        let mut body = Body::new(&node, version);
+        let mut body = Body::new(&node, version, &computed);
         match function {
             Some((_, write)) if is_standard(&node.domain) => {
                 let written = write(&node, &mut body)

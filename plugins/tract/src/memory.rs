@@ -217,6 +217,31 @@ impl EvalOp for Guard {
 
 type Facts = TVec<InferenceFact>;
 
+impl Guard {
+    /// Looks at what an operator would make while it only infers.
+    fn check_before(&self, inputs: &[&InferenceFact]) -> TractResult<()> {
+        for input in self.extents.clone() {
+            inputs
+                .get(input)
+                .map_or(Ok(()), |fact| check_extents_fit(fact))?;
+        }
+        match (self.name.as_str(), inputs) {
+            ("EyeLike" | "ConstantLike", [like, ..]) => {
+                let like = InferenceFact::clone(like).with_datum_type(i64::datum_type());
+                let made = known_size(&like);
+                let allowed = ALLOWED.get().made;
+                ensure!(
+                    made.is_none_or(|made| made <= allowed),
+                    "a constant of {made:?} bytes is asked for, at most {allowed} are allowed"
+                );
+            }
+            ("Tile", [_, repeats]) => check_repeats(repeats)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 impl InferenceOp for Guard {
     fn infer(
         &mut self,
@@ -224,10 +249,7 @@ impl InferenceOp for Guard {
         outputs: TVec<&InferenceFact>,
         observed: TVec<&InferenceFact>,
     ) -> TractResult<(Facts, Facts, Facts)> {
-        let extents = self.extents.clone().filter_map(|input| inputs.get(input));
-        for fact in extents {
-            check_extents_fit(fact)?;
-        }
+        self.check_before(&inputs)?;
         let is_known = |fact: &&InferenceFact| fact.value.is_concrete();
         if inputs.is_empty() || !inputs.iter().all(is_known) {
             let facts = self.operator.infer(inputs, outputs, observed)?;
@@ -297,11 +319,9 @@ impl InferenceOp for Guard {
         target: &mut TypedModel,
         mapping: &HashMap<OutletId, OutletId>,
     ) -> TractResult<TVec<OutletId>> {
-        // With few numbers for inputs, tract computes while it wires. `EyeLike`
-        // wants nothing but extents.
+        // With few numbers for inputs, tract computes while it wires.
         let inputs = source.node_input_facts(node.id)?;
-        let all_known = !inputs.is_empty() && inputs.iter().all(|fact| fact.value.is_concrete());
-        if all_known || self.name == "EyeLike" {
+        if !inputs.is_empty() && inputs.iter().all(|fact| fact.value.is_concrete()) {
             let outputs = source.node_output_facts(node.id)?;
             make(outputs.iter().filter_map(|fact| known_size(fact)).sum())?;
         }
@@ -333,6 +353,25 @@ fn check_extents_fit(fact: &InferenceFact) -> TractResult<()> {
                 i32::MAX
             );
         }
+    }
+    Ok(())
+}
+
+/// Refuses more copies than there is room for: copies of nothing take time.
+fn check_repeats(repeats: &InferenceFact) -> TractResult<()> {
+    let Some(repeats) = repeats.value.concretize() else {
+        return Ok(());
+    };
+    if repeats.datum_type() == i64::datum_type() {
+        let repeats = repeats.try_as_plain_ram()?;
+        let repeats = repeats.as_slice::<i64>()?.iter();
+        let copies = repeats.fold(1u64, |copies, n| {
+            copies.saturating_mul(n.unsigned_abs().max(1))
+        });
+        ensure!(
+            copies <= TENSOR_BASE,
+            "{copies} copies of a tensor are asked for, there can be at most {TENSOR_BASE}"
+        );
     }
     Ok(())
 }

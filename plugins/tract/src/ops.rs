@@ -10,7 +10,9 @@ mod extremum;
 mod kernel;
 mod mat_mul;
 mod one_hot;
+pub(crate) mod quantize;
 mod reverse_sequence;
+mod string_normalizer;
 mod tf_idf;
 mod upsample;
 
@@ -33,7 +35,9 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("Col2Im", col2im::col2im);
     registry.insert("CumProd", cum_prod::cum_prod);
     registry.insert("MatMul", mat_mul::mat_mul);
+    registry.insert(quantize::QUANTIZE, quantize::quantize);
     registry.insert("ReverseSequence", reverse_sequence::reverse_sequence);
+    registry.insert("StringNormalizer", string_normalizer::string_normalizer);
     registry.insert("TfIdfVectorizer", tf_idf::tf_idf_vectorizer);
     registry.insert("Upsample", upsample::upsample);
 }

@@ -1,23 +1,28 @@
 //! The nodes that a function makes.
 
+use std::collections::HashSet;
+
 use tract_onnx::pb::{
     AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType,
 };
 
 /// Nodes under construction, whose values have names of their own.
-pub(crate) struct Body {
+pub(crate) struct Body<'a> {
     prefix: String,
     version: i64,
+    /// What nodes of the graph compute, constants aside.
+    computed: &'a HashSet<String>,
     nodes: Vec<NodeProto>,
 }
 
-impl Body {
+impl<'a> Body<'a> {
     /// No nodes yet, to stand for `node` in a model of this version of `ai.onnx`.
-    pub(crate) fn new(node: &NodeProto, version: i64) -> Self {
+    pub(crate) fn new(node: &NodeProto, version: i64, computed: &'a HashSet<String>) -> Self {
         let output = node.output.iter().find(|output| !output.is_empty());
         Self {
             prefix: format!("{}/{}", output.map_or("", String::as_str), node.op_type),
             version,
+            computed,
             nodes: Vec::new(),
         }
     }
@@ -25,6 +30,11 @@ impl Body {
     /// The version of `ai.onnx` that the model is written for.
     pub(crate) fn version(&self) -> i64 {
         self.version
+    }
+
+    /// Whether a node of the graph computes `name`.
+    pub(crate) fn is_computed(&self, name: &str) -> bool {
+        self.computed.contains(name)
     }
 
     /// All nodes made.
@@ -130,6 +140,14 @@ pub(crate) fn integer(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         i: value,
         ..named(name, AttributeType::Int)
+    }
+}
+
+/// An attribute that is a list of integers.
+pub(crate) fn integers(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        ints: values.to_vec(),
+        ..named(name, AttributeType::Ints)
     }
 }
 

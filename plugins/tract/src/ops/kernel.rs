@@ -12,6 +12,11 @@ pub(crate) trait Kernel: Debug + Send + Sync + 'static {
     /// Type and extents of the output. An error refuses the model.
     fn output(&self, inputs: &[Port]) -> TractResult<Port>;
 
+    /// Whether an extent of the output is known but when it is computed.
+    fn makes_extents(&self) -> bool {
+        false
+    }
+
     /// Computes; the inputs have types that `output` accepted.
     fn run(&self, inputs: &[&Tensor]) -> TractResult<Tensor>;
 }
@@ -57,6 +62,10 @@ impl Eq for KernelOp {}
 impl Op for KernelOp {
     fn name(&self) -> StaticName {
         self.0.name().into()
+    }
+
+    fn mints_runtime_symbols(&self) -> bool {
+        self.0.makes_extents()
     }
 
     op_as_typed_op!();
