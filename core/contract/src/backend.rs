@@ -39,6 +39,62 @@ pub struct TensorSpec {
     pub kind: TensorType,
     /// Extents, outermost first; `None` is any, e.g. the batch.
     pub shape: Vec<Option<usize>>,
+    /// Says that ONNX has maps here. The tensor is then a table of a row for each
+    /// map and a column for each key.
+    pub maps: Option<Arc<Maps>>,
+}
+
+impl TensorSpec {
+    /// ONNX's name of the type as onnxruntime prints it, e.g. `tensor(float)` or
+    /// `seq(map(string,tensor(float)))`.
+    pub fn onnx_name(&self) -> String {
+        let tensor = self.kind.onnx_name();
+        let Some(maps) = &self.maps else {
+            return tensor.to_owned();
+        };
+        let key = match maps.keys {
+            Keys::Texts(_) => "string",
+            Keys::Integers(_) => "int64",
+        };
+        match maps.are_many {
+            true => format!("seq(map({key},{tensor}))"),
+            false => format!("map({key},{tensor})"),
+        }
+    }
+}
+
+/// Maps as ONNX has them: what `ZipMap` makes, what `DictVectorizer` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maps {
+    /// The key of each column.
+    pub keys: Keys,
+    /// Whether ONNX has a sequence of maps, a map for each row; otherwise there is
+    /// one row and one map.
+    pub are_many: bool,
+}
+
+/// Keys of maps, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Texts.
+    Texts(Vec<String>),
+    /// 64-bit integers.
+    Integers(Vec<i64>),
+}
+
+impl Keys {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Texts(keys) => keys.len(),
+            Self::Integers(keys) => keys.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Inputs and outputs of a model, in the model's order.

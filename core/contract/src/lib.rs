@@ -22,7 +22,9 @@ mod tensor;
 #[cfg(feature = "conformance")]
 pub mod testing;
 
-pub use backend::{Backend, BackendError, Device, ModelSource, Session, Signature, TensorSpec};
+pub use backend::{
+    Backend, BackendError, Device, Keys, Maps, ModelSource, Session, Signature, TensorSpec,
+};
 pub use batches::{BATCH_ROW_BOUNDS, BatchCounts, BatchReport, Batches};
 pub use blobs::{BlobError, BlobSink, Blobs, StoredBlob};
 pub use clock::{Clock, SystemClock};
@@ -40,4 +42,4 @@ pub use replica::{
     Standing, StartError, StartErrorKind,
 };
 pub use score::{ScoreReply, ScoreRequest, ScriptError};
-pub use tensor::{Tensor, TensorError, TensorType};
+pub use tensor::{Tensor, TensorError, TensorType, append_text};

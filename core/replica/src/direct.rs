@@ -5,7 +5,7 @@
 //! the interface.
 
 use bytes::{Buf as _, Bytes};
-use lusk_contract::{BackendError, Signature, Tensor, TensorType};
+use lusk_contract::{BackendError, Keys, Signature, Tensor, TensorType};
 use wasmtime::component::Resource;
 use wasmtime_wasi::WasiView as _;
 
@@ -16,6 +16,23 @@ use crate::{
 };
 
 impl direct::Host for Context {
+    fn maps(
+        &mut self,
+        context: Resource<Execution>,
+    ) -> wasmtime::Result<Vec<(String, direct::Keys)>> {
+        let session = self.wasi.ctx().table.get(&context)?.session();
+        let signature = session.signature();
+        let specs = signature.inputs.iter().chain(&signature.outputs);
+        let maps = specs.filter_map(|spec| {
+            let keys = match &spec.maps.as_ref()?.keys {
+                Keys::Texts(keys) => direct::Keys::Texts(keys.clone()),
+                Keys::Integers(keys) => direct::Keys::Integers(keys.clone()),
+            };
+            Some((spec.name.clone(), keys))
+        });
+        Ok(maps.collect())
+    }
+
     async fn compute(
         &mut self,
         context: Resource<Execution>,
@@ -73,14 +90,19 @@ fn next(packed: &mut Bytes) -> Result<Tensor, String> {
             "its head is {head:?}, the last two bytes must be 0"
         ));
     };
-    let kind = kind_of(code).ok_or_else(|| format!("{code} is no type, 1 to 6 are"))?;
+    let kind = kind_of(code).ok_or_else(|| format!("{code} is no type, 1 to 13 are"))?;
     let mut extents = take(packed, 4 * usize::from(rank))?;
     let shape: Vec<usize> = (0..rank).map(|_| extents.get_u32_le() as usize).collect();
-    let bytes = shape
+    let elements = shape
         .iter()
-        .try_fold(kind.size(), |bytes, extent| bytes.checked_mul(*extent))
-        .ok_or_else(|| format!("no memory holds the shape {shape:?}"))?;
-    let data = take(packed, bytes)?;
+        .try_fold(1usize, |elements, extent| elements.checked_mul(*extent));
+    let data = elements
+        .and_then(|elements| Some((elements, elements.checked_mul(kind.min_size())?)))
+        .ok_or_else(|| format!("no memory holds the shape {shape:?}"))
+        .and_then(|(elements, least)| match kind {
+            TensorType::Text => take_texts(packed, elements),
+            _ => take(packed, least),
+        })?;
     Tensor::new(kind, shape, data).map_err(|error| error.to_string())
 }
 
@@ -89,6 +111,18 @@ fn take(packed: &mut Bytes, bytes: usize) -> Result<Bytes, String> {
         true => Ok(packed.split_to(bytes)),
         false => Err(ends_early()),
     }
+}
+
+/// The bytes of so many texts with their lengths.
+fn take_texts(packed: &mut Bytes, elements: usize) -> Result<Bytes, String> {
+    let mut rest = &packed[..];
+    for _ in 0..elements {
+        let (length, more) = rest.split_first_chunk().ok_or_else(ends_early)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        rest = more.get(length..).ok_or_else(ends_early)?;
+    }
+    let bytes = packed.len() - rest.len();
+    Ok(packed.split_to(bytes))
 }
 
 fn ends_early() -> String {
@@ -125,6 +159,13 @@ fn kind_of(code: u8) -> Option<TensorType> {
         4 => TensorType::I64,
         5 => TensorType::U8,
         6 => TensorType::Bool,
+        7 => TensorType::F16,
+        8 => TensorType::I8,
+        9 => TensorType::I16,
+        10 => TensorType::U16,
+        11 => TensorType::U32,
+        12 => TensorType::U64,
+        13 => TensorType::Text,
         _ => return None,
     })
 }
@@ -137,6 +178,13 @@ fn code_of(kind: TensorType) -> u8 {
         TensorType::I64 => 4,
         TensorType::U8 => 5,
         TensorType::Bool => 6,
+        TensorType::F16 => 7,
+        TensorType::I8 => 8,
+        TensorType::I16 => 9,
+        TensorType::U16 => 10,
+        TensorType::U32 => 11,
+        TensorType::U64 => 12,
+        TensorType::Text => 13,
     }
 }
 
@@ -146,15 +194,6 @@ mod tests {
 
     use super::*;
     use crate::testing::signature;
-
-    const KINDS: [TensorType; 6] = [
-        TensorType::F32,
-        TensorType::F64,
-        TensorType::I32,
-        TensorType::I64,
-        TensorType::U8,
-        TensorType::Bool,
-    ];
 
     fn of(kinds: &[TensorType]) -> Signature {
         let mut found = signature();
@@ -177,11 +216,16 @@ mod tests {
             vec![2, 0, 5],
             vec![2, 3, 1],
         ];
-        for kind in KINDS {
+        for kind in TensorType::ALL {
             let tensors: Vec<_> = shapes
                 .iter()
                 .map(|shape| {
-                    let bytes = shape.iter().product::<usize>() * kind.size();
+                    let elements = shape.iter().product::<usize>();
+                    if kind == TensorType::Text {
+                        let words = ["", "ab", "č"].into_iter().cycle().take(elements);
+                        return Tensor::of_texts(shape.clone(), words).unwrap();
+                    }
+                    let bytes = elements * kind.min_size();
                     let data: Vec<u8> = (0..bytes).map(|at| (at % 2) as u8).collect();
                     Tensor::new(kind, shape.clone(), data.into()).unwrap()
                 })
@@ -197,7 +241,7 @@ mod tests {
     fn a_wrong_packing_is_refused_in_words() {
         let float = of(&[TensorType::F32]);
         let huge = [&[1, 4, 0, 0][..], &[255; 16]].concat();
-        let cases: [(&[u8], &str); 8] = [
+        let cases: [(&[u8], &str); 11] = [
             (&[], "the bytes end before the tensor does"),
             (&[1, 1, 0], "the bytes end before the tensor does"),
             (
@@ -208,7 +252,13 @@ mod tests {
                 &[1, 1, 0, 0, 1, 0, 0, 0, 9, 9, 9],
                 "the bytes end before the tensor does",
             ),
-            (&[7, 0, 0, 0], "7 is no type, 1 to 6 are"),
+            (&[14, 0, 0, 0], "14 is no type, 1 to 13 are"),
+            (&[13, 0, 0, 0, 1, 0], "the bytes end before the tensor does"),
+            (
+                &[13, 0, 0, 0, 2, 0, 0, 0, b'a'],
+                "the bytes end before the tensor does",
+            ),
+            (&[13, 0, 0, 0, 1, 0, 0, 0, 0xff], "do not make a tensor"),
             (&[1, 0, 1, 0], "the last two bytes must be 0"),
             (&[1, 0, 0, 0, 1, 2, 3, 4, 5], "1 bytes follow the 1 inputs"),
             (&huge, "no memory holds the shape"),

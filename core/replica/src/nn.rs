@@ -171,7 +171,8 @@ impl tensor::HostTensor for Context {
     }
 
     fn ty(&mut self, this: Resource<TensorCell>) -> wasmtime::Result<NnType> {
-        Ok(to_nn(self.wasi.ctx().table.get(&this)?.tensor.kind()))
+        let kind = self.wasi.ctx().table.get(&this)?.tensor.kind();
+        to_nn(kind).ok_or_else(|| wasmtime::Error::msg("wasi:nn has no such type"))
     }
 
     fn data(&mut self, this: Resource<TensorCell>) -> wasmtime::Result<Vec<u8>> {
@@ -225,6 +226,9 @@ impl inference::HostGraphExecutionContext for Context {
         };
         let mut named = Vec::with_capacity(outputs.len());
         for (spec, tensor) in session.signature().outputs.iter().zip(outputs) {
+            if to_nn(tensor.kind()).is_none() {
+                return self.fail(foreign(spec));
+            }
             match self.push_tensor(tensor) {
                 Ok(cell) => named.push((spec.name.clone(), cell)),
                 Err(error) => return self.fail(error),
@@ -265,6 +269,17 @@ fn order_inputs(
             Ok(as_wanted(&cell.tensor, spec.kind))
         })
         .collect()
+}
+
+fn foreign(spec: &TensorSpec) -> NnError {
+    NnError::new(
+        ErrorCode::UnsupportedOperation,
+        format!(
+            "`{}` is a {}, which wasi:nn has not; `lusk:scoring/direct` carries it",
+            spec.name,
+            spec.kind.onnx_name()
+        ),
+    )
 }
 
 fn names(specs: &[TensorSpec]) -> String {
@@ -351,7 +366,7 @@ impl model_info::Host for Context {
 fn io_spec(spec: &TensorSpec) -> model_info::IoSpec {
     model_info::IoSpec {
         name: spec.name.clone(),
-        kind: spec.kind.onnx_name().to_owned(),
+        kind: spec.onnx_name(),
         shape: spec
             .shape
             .iter()
@@ -386,27 +401,31 @@ impl files::Host for Context {
 
 fn from_nn(ty: NnType) -> wasmtime::Result<TensorType> {
     Ok(match ty {
+        NnType::Fp16 => TensorType::F16,
         NnType::Fp32 => TensorType::F32,
         NnType::Fp64 => TensorType::F64,
         NnType::U8 => TensorType::U8,
         NnType::I32 => TensorType::I32,
         NnType::I64 => TensorType::I64,
-        NnType::Fp16 | NnType::Bf16 => {
+        NnType::Bf16 => {
             return Err(wasmtime::Error::msg(
-                "tensors of 16-bit floats are not supported",
+                "tensors of bfloat16 are not supported",
             ));
         }
     })
 }
 
-fn to_nn(kind: TensorType) -> NnType {
-    match kind {
+/// The type as `wasi:nn` has it; it has few.
+fn to_nn(kind: TensorType) -> Option<NnType> {
+    Some(match kind {
+        TensorType::F16 => NnType::Fp16,
         TensorType::F32 => NnType::Fp32,
         TensorType::F64 => NnType::Fp64,
         TensorType::I32 => NnType::I32,
         TensorType::I64 => NnType::I64,
         TensorType::U8 | TensorType::Bool => NnType::U8,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

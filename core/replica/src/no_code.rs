@@ -7,12 +7,17 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use lusk_contract::{
-    BackendError, LogStream, Replica, Revision, ScoreReply, ScoreRequest, ScriptError, ScriptKind,
-    ScriptSchema, TensorSpec, TensorType,
+    BackendError, Keys, LogStream, Replica, Revision, ScoreReply, ScoreRequest, ScriptError,
+    ScriptKind, ScriptSchema, TensorSpec, TensorType,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{models::Models, query, session::TimedSession, tensor_json};
+use crate::{
+    models::Models,
+    query,
+    session::TimedSession,
+    tensor_json::{self, JsonName},
+};
 
 /// The replica.
 #[derive(Debug)]
@@ -21,8 +26,7 @@ pub(crate) struct TensorReplica {
     number: u32,
     models: Arc<Models>,
     session: Arc<TimedSession>,
-    /// Names of the outputs as JSON strings.
-    keys: Vec<String>,
+    names: Vec<JsonName>,
     schema: ScriptSchema,
 }
 
@@ -35,10 +39,7 @@ impl TensorReplica {
     ) -> Self {
         let outputs = &session.signature().outputs;
         Self {
-            keys: outputs
-                .iter()
-                .map(|spec| Value::from(spec.name.as_str()).to_string())
-                .collect(),
+            names: outputs.iter().map(JsonName::new).collect(),
             schema: schema(&session),
             revision,
             number,
@@ -63,7 +64,7 @@ impl TensorReplica {
             .infer(inputs, ())
             .await
             .map_err(|error| self.failed(&error))?;
-        Ok(tensor_json::write_outputs(&self.keys, &outputs).into())
+        Ok(tensor_json::write_outputs(&self.names, &outputs).into())
     }
 
     fn failed(&self, error: &BackendError) -> ScriptError {
@@ -123,40 +124,79 @@ fn object(specs: &[TensorSpec]) -> Value {
     let mut properties = Map::new();
     let mut example = Map::new();
     for spec in specs {
-        properties.insert(spec.name.clone(), nested_type(spec.kind, spec.shape.len()));
-        example.insert(spec.name.clone(), zeros(spec.kind, &spec.shape));
+        properties.insert(spec.name.clone(), json_type(spec));
+        example.insert(spec.name.clone(), json_example(spec));
     }
     json!({"type": "object", "properties": properties, "example": example})
 }
 
-fn nested_type(kind: TensorType, rank: usize) -> Value {
-    let leaf = match kind {
+fn json_type(spec: &TensorSpec) -> Value {
+    let leaf = element_type(spec.kind);
+    let Some(maps) = &spec.maps else {
+        let lists = 0..spec.shape.len();
+        return lists.fold(leaf, |items, _| json!({"type": "array", "items": items}));
+    };
+    let map = json!({"type": "object", "additionalProperties": leaf});
+    match maps.are_many {
+        true => json!({"type": "array", "items": map}),
+        false => map,
+    }
+}
+
+fn element_type(kind: TensorType) -> Value {
+    match kind {
+        TensorType::F16 => json!({"type": "number"}),
         TensorType::F32 => json!({"type": "number", "format": "float"}),
         TensorType::F64 => json!({"type": "number", "format": "double"}),
         TensorType::I32 => json!({"type": "integer", "format": "int32"}),
         TensorType::I64 => json!({"type": "integer", "format": "int64"}),
-        TensorType::U8 => json!({"type": "integer", "minimum": 0, "maximum": 255}),
+        TensorType::I8 => integer(i8::MIN.into(), i8::MAX.into()),
+        TensorType::I16 => integer(i16::MIN.into(), i16::MAX.into()),
+        TensorType::U8 => integer(0, u8::MAX.into()),
+        TensorType::U16 => integer(0, u16::MAX.into()),
+        TensorType::U32 => integer(0, u32::MAX.into()),
+        TensorType::U64 => json!({"type": "integer", "minimum": 0}),
+        TensorType::Text => json!({"type": "string"}),
         TensorType::Bool => json!({"type": "boolean"}),
-    };
-    (0..rank).fold(leaf, |items, _| json!({"type": "array", "items": items}))
+    }
+}
+
+fn integer(minimum: i64, maximum: i64) -> Value {
+    json!({"type": "integer", "minimum": minimum, "maximum": maximum})
 }
 
 /// Most elements that an example shows.
 const EXAMPLE_ELEMENTS: usize = 1_024;
 
-/// An example tensor; a large one shows no elements.
-fn zeros(kind: TensorType, shape: &[Option<usize>]) -> Value {
-    let extents = shape.iter().map(|extent| extent.unwrap_or(1));
+/// An example; a large one shows no elements.
+fn json_example(spec: &TensorSpec) -> Value {
+    let extents = spec.shape.iter().map(|extent| extent.unwrap_or(1));
     let elements = extents.clone().fold(1, usize::saturating_mul);
+    let zero = match spec.kind {
+        TensorType::F16 | TensorType::F32 | TensorType::F64 => json!(0.0),
+        TensorType::Bool => json!(false),
+        TensorType::Text => json!(""),
+        _ => json!(0),
+    };
+    if let Some(maps) = &spec.maps {
+        let keys = json_keys(&maps.keys).take(EXAMPLE_ELEMENTS);
+        let map: Value = keys.map(|key| (key, zero.clone())).collect();
+        return match maps.are_many {
+            true => json!([map]),
+            false => map,
+        };
+    }
     if elements > EXAMPLE_ELEMENTS {
         return Value::Array(Vec::new());
     }
-    let zero = match kind {
-        TensorType::F32 | TensorType::F64 => json!(0.0),
-        TensorType::Bool => json!(false),
-        _ => json!(0),
-    };
     extents
         .rev()
         .fold(zero, |inner, extent| Value::Array(vec![inner; extent]))
+}
+
+fn json_keys(keys: &Keys) -> Box<dyn Iterator<Item = String> + '_> {
+    match keys {
+        Keys::Texts(keys) => Box::new(keys.iter().cloned()),
+        Keys::Integers(keys) => Box::new(keys.iter().map(i64::to_string)),
+    }
 }

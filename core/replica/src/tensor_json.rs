@@ -3,15 +3,23 @@
 //! A body is `{"<input>": …}` for each input, `{"inputs": {…}}` with the same
 //! inside, or `{"data": …}` when the model has one input. A reply is
 //! `{"<output>": nested lists}`. JSON has no NaN and no infinity: they are
-//! written as `null`, and `null` in a float tensor is read as NaN.
+//! written as `null`, and `null` in a float tensor is read as NaN. What ONNX has
+//! as maps is an object here, or a list of objects.
+
+mod maps;
+mod scalar;
+mod write;
 
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
-use lusk_contract::{Signature, Tensor, TensorSpec, TensorType};
+use lusk_contract::{Signature, Tensor, TensorSpec};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::wording;
+use maps::{MapInput, table};
+use scalar::Scalar;
+pub(crate) use write::{JsonName, write_outputs};
 
 /// Deepest nesting of lists that is read.
 const MAX_RANK: usize = 16;
@@ -140,6 +148,14 @@ impl<'de> DeserializeSeed<'de> for OneInput<'_> {
     type Value = Tensor;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Tensor, D::Error> {
+        if let Some(maps) = &self.spec.maps {
+            let rows = json.deserialize_any(MapInput {
+                spec: self.spec,
+                maps,
+                room: self.room,
+            })?;
+            return table(self.spec, maps, &rows).map_err(D::Error::custom);
+        }
         let mut builder = Builder {
             spec: self.spec,
             room: self.room,
@@ -161,7 +177,7 @@ fn usual_bytes(spec: &TensorSpec) -> usize {
     spec.shape
         .iter()
         .map(|extent| extent.unwrap_or(1))
-        .fold(spec.kind.size(), usize::saturating_mul)
+        .fold(spec.kind.min_size(), usize::saturating_mul)
 }
 
 /// A tensor in the making.
@@ -209,25 +225,18 @@ impl Builder<'_> {
         format!("input {}: {what}", describe(self.spec))
     }
 
-    fn leaf(&mut self, depth: usize, number: Number) -> Result<(), String> {
+    fn leaf(&mut self, depth: usize, scalar: Scalar<'_>) -> Result<(), String> {
         if self.leaf_depth.unwrap_or(depth) != depth || self.extents.len() != depth {
             return Err(self.ragged("a number stands beside lists"));
         }
         self.leaf_depth = Some(depth);
-        if self.data.len() + self.spec.kind.size() > self.room {
-            return Err(format!(
-                "input {} needs more than the replica's memory limit allows ({})",
-                describe(self.spec),
-                wording::bytes(self.room as u64)
-            ));
+        if self.data.len() + scalar.size(self.spec.kind) > self.room {
+            return Err(too_large(self.spec, self.room));
         }
-        if number.append(self.spec.kind, &mut self.data) {
+        if scalar.append(self.spec.kind, &mut self.data) {
             Ok(())
         } else {
-            Err(format!(
-                "input {} cannot hold {number}",
-                describe(self.spec)
-            ))
+            Err(cannot_hold(self.spec, scalar))
         }
     }
 
@@ -260,8 +269,8 @@ struct Node<'b, 'a> {
 }
 
 impl Node<'_, '_> {
-    fn leaf<E: Error>(self, number: Number) -> Result<(), E> {
-        self.builder.leaf(self.depth, number).map_err(E::custom)
+    fn leaf<E: Error>(self, scalar: Scalar<'_>) -> Result<(), E> {
+        self.builder.leaf(self.depth, scalar).map_err(E::custom)
     }
 }
 
@@ -277,7 +286,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "numbers for input {}", describe(self.builder.spec))
+        write!(f, "elements for input {}", describe(self.builder.spec))
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
@@ -297,112 +306,40 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.leaf(Number::Float(value))
+        self.leaf(Scalar::Float(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.leaf(Number::Unsigned(value))
+        self.leaf(Scalar::Unsigned(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.leaf(Number::Signed(value))
+        self.leaf(Scalar::Signed(value))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.leaf(Number::Bool(value))
+        self.leaf(Scalar::Bool(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.leaf(Scalar::Text(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.leaf(Number::Null)
+        self.leaf(Scalar::Null)
     }
 }
 
-/// A JSON scalar.
-#[derive(Debug, Clone, Copy)]
-enum Number {
-    Float(f64),
-    Unsigned(u64),
-    Signed(i64),
-    Bool(bool),
-    Null,
+fn too_large(spec: &TensorSpec, room: usize) -> String {
+    format!(
+        "input {} needs more than the replica's memory limit allows ({})",
+        describe(spec),
+        wording::bytes(room as u64)
+    )
 }
 
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Float(value) => write!(f, "{value:?}"),
-            Self::Unsigned(value) => write!(f, "{value}"),
-            Self::Signed(value) => write!(f, "{value}"),
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Null => f.write_str("null"),
-        }
-    }
-}
-
-impl Number {
-    /// Appends the element; false if the type cannot hold it.
-    fn append(self, kind: TensorType, data: &mut Vec<u8>) -> bool {
-        match kind {
-            TensorType::F32 => extend(data, self.float().map(|v| (v as f32).to_le_bytes())),
-            TensorType::F64 => extend(data, self.float().map(f64::to_le_bytes)),
-            TensorType::I32 => extend(
-                data,
-                self.integer()
-                    .and_then(|v| i32::try_from(v).ok())
-                    .map(i32::to_le_bytes),
-            ),
-            TensorType::I64 => extend(
-                data,
-                self.integer()
-                    .and_then(|v| i64::try_from(v).ok())
-                    .map(i64::to_le_bytes),
-            ),
-            TensorType::U8 => extend(
-                data,
-                self.integer()
-                    .and_then(|v| u8::try_from(v).ok())
-                    .map(u8::to_le_bytes),
-            ),
-            TensorType::Bool => extend(data, self.boolean().map(|v| [u8::from(v)])),
-        }
-    }
-
-    fn float(self) -> Option<f64> {
-        match self {
-            Self::Float(value) => Some(value),
-            Self::Unsigned(value) => Some(value as f64),
-            Self::Signed(value) => Some(value as f64),
-            Self::Null => Some(f64::NAN),
-            Self::Bool(_) => None,
-        }
-    }
-
-    fn integer(self) -> Option<i128> {
-        match self {
-            Self::Unsigned(value) => Some(value.into()),
-            Self::Signed(value) => Some(value.into()),
-            Self::Float(_) | Self::Bool(_) | Self::Null => None,
-        }
-    }
-
-    fn boolean(self) -> Option<bool> {
-        match self {
-            Self::Bool(value) => Some(value),
-            Self::Unsigned(0) => Some(false),
-            Self::Unsigned(1) => Some(true),
-            _ => None,
-        }
-    }
-}
-
-fn extend<const N: usize>(data: &mut Vec<u8>, bytes: Option<[u8; N]>) -> bool {
-    match bytes {
-        Some(bytes) => {
-            data.extend_from_slice(&bytes);
-            true
-        }
-        None => false,
-    }
+fn cannot_hold(spec: &TensorSpec, scalar: Scalar<'_>) -> String {
+    format!("input {} cannot hold {scalar}", describe(spec))
 }
 
 /// `` `pixels` (tensor(float), shape [?, 64]) ``
@@ -415,95 +352,9 @@ fn describe(spec: &TensorSpec) -> String {
     format!(
         "`{}` ({}, shape [{}])",
         spec.name,
-        spec.kind.onnx_name(),
+        spec.onnx_name(),
         extents.join(", ")
     )
-}
-
-/// Writes a reply. `keys` are the outputs' names, quoted and escaped.
-pub(crate) fn write_outputs(keys: &[String], outputs: &[Tensor]) -> Vec<u8> {
-    let bytes: usize = outputs.iter().map(|tensor| tensor.data().len()).sum();
-    let mut json = Vec::with_capacity(64 + bytes * 3);
-    json.push(b'{');
-    for (index, (key, tensor)) in keys.iter().zip(outputs).enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(key.as_bytes());
-        json.push(b':');
-        write_tensor(&mut json, tensor);
-    }
-    json.push(b'}');
-    json
-}
-
-fn write_tensor(json: &mut Vec<u8>, tensor: &Tensor) {
-    let (shape, data) = (tensor.shape(), &tensor.data()[..]);
-    let mut float = zmij::Buffer::new();
-    let mut integer = itoa::Buffer::new();
-    match tensor.kind() {
-        TensorType::F32 => lists(json, shape, data, &mut |json, bytes: [u8; 4]| {
-            let value = f32::from_le_bytes(bytes);
-            let text = if value.is_finite() {
-                float.format_finite(value)
-            } else {
-                "null"
-            };
-            json.extend_from_slice(text.as_bytes());
-        }),
-        TensorType::F64 => lists(json, shape, data, &mut |json, bytes: [u8; 8]| {
-            let value = f64::from_le_bytes(bytes);
-            let text = if value.is_finite() {
-                float.format_finite(value)
-            } else {
-                "null"
-            };
-            json.extend_from_slice(text.as_bytes());
-        }),
-        TensorType::I32 => lists(json, shape, data, &mut |json, bytes: [u8; 4]| {
-            let text = integer.format(i32::from_le_bytes(bytes));
-            json.extend_from_slice(text.as_bytes());
-        }),
-        TensorType::I64 => lists(json, shape, data, &mut |json, bytes: [u8; 8]| {
-            let text = integer.format(i64::from_le_bytes(bytes));
-            json.extend_from_slice(text.as_bytes());
-        }),
-        TensorType::U8 => lists(json, shape, data, &mut |json, [byte]: [u8; 1]| {
-            json.extend_from_slice(integer.format(byte).as_bytes());
-        }),
-        TensorType::Bool => lists(json, shape, data, &mut |json, [byte]: [u8; 1]| {
-            json.extend_from_slice(if byte == 0 { b"false" } else { b"true" });
-        }),
-    }
-}
-
-/// Writes `data` as lists nested by `shape`.
-fn lists<const N: usize>(
-    json: &mut Vec<u8>,
-    shape: &[usize],
-    data: &[u8],
-    leaf: &mut impl FnMut(&mut Vec<u8>, [u8; N]),
-) {
-    let Some((&length, inner)) = shape.split_first() else {
-        if let Some(bytes) = data.first_chunk() {
-            leaf(json, *bytes);
-        }
-        return;
-    };
-    json.push(b'[');
-    let stride = data.len().checked_div(length).unwrap_or(0);
-    for index in 0..length {
-        if index > 0 {
-            json.push(b',');
-        }
-        lists(
-            json,
-            inner,
-            &data[index * stride..(index + 1) * stride],
-            leaf,
-        );
-    }
-    json.push(b']');
 }
 
 #[cfg(test)]

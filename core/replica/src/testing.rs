@@ -74,6 +74,7 @@ pub(crate) fn signature() -> Signature {
         name: name.to_owned(),
         kind: TensorType::F32,
         shape: vec![None, Some(2)],
+        maps: None,
     };
     Signature {
         inputs: vec![spec("x")],

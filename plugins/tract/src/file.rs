@@ -18,10 +18,17 @@ use tract_onnx::{
         GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
         tensor_shape_proto::dimension::Value as Dim, type_proto,
     },
-    prelude::Framework,
+    prelude::{DatumType, Framework},
 };
 
-use crate::{NAME, attributes, functions, operators::Operators, shortened, without_panic};
+use crate::{
+    NAME, attributes, functions,
+    maps::{self, MapValues},
+    operators::Operators,
+    shortened,
+    tensor::tensor_type,
+    without_panic,
+};
 
 /// The longest name of a dimension. It may be an expression, whose reader
 /// descends once per bracket: a longer one could exhaust the stack.
@@ -35,6 +42,8 @@ pub(crate) struct ModelFile {
     pub(crate) folder: PathBuf,
     /// Files with external data, as the model names them.
     pub(crate) external: BTreeSet<String>,
+    /// The inputs and outputs that are maps.
+    pub(crate) maps: MapValues,
 }
 
 impl ModelFile {
@@ -51,7 +60,11 @@ impl ModelFile {
             reason,
         };
         proto.graph.iter_mut().for_each(forget_negative_extents);
-        functions::write_out(&mut proto).map_err(unsupported)?;
+        functions::write_out(&mut proto).map_err(&unsupported)?;
+        let maps = match &mut proto.graph {
+            Some(graph) => maps::write_out(graph).map_err(unsupported)?,
+            None => MapValues::new(),
+        };
         let mut walk = Walk::new(onnx);
         let graph = proto
             .graph
@@ -75,6 +88,7 @@ impl ModelFile {
             proto,
             folder,
             external,
+            maps,
         })
     }
 }
@@ -138,16 +152,8 @@ fn check_border(source: &ModelSource, graph: &GraphProto) -> Result<(), BackendE
         let Some(kind) = element_type(value) else {
             continue;
         };
-        if !matches!(
-            kind,
-            DataType::Float
-                | DataType::Double
-                | DataType::Int32
-                | DataType::Int64
-                | DataType::Uint8
-                | DataType::Bool
-                | DataType::Undefined
-        ) {
+        let carried = DatumType::try_from(kind).ok().and_then(tensor_type);
+        if kind != DataType::Undefined && carried.is_none() {
             return Err(BackendError::UnsupportedType {
                 model: source.label.clone(),
                 backend: NAME,

@@ -1,10 +1,11 @@
 //! The backend of every machine: ONNX models on the CPU, by tract.
 //!
 //! [`TractBackend`] keeps one copy of the weights per digest; `file` reads and
-//! checks a model before tract sees it, `functions` writes some operators with
-//! others, `ops` adds some of our own, `plan` makes it runnable (`late`, if that
-//! depends on the values of inputs, which `structural` finds), `session` answers
-//! calls and `tensor` converts at the border.
+//! checks a model before tract sees it, `maps` puts tables in place of maps,
+//! `functions` writes some operators with others, `ops` adds some of our own,
+//! `plan` makes it runnable (`late`, if that depends on the values of inputs,
+//! which `structural` finds), `session` answers calls and `tensor` converts at the
+//! border.
 //!
 //! Whatever a file says, loading it takes at most 64 MiB and 32 times the size
 //! of the file and its external data, and no tensor of a call takes more than
@@ -20,6 +21,7 @@ mod crew;
 mod file;
 mod functions;
 mod late;
+mod maps;
 mod memory;
 mod operators;
 mod ops;

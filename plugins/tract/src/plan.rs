@@ -74,14 +74,14 @@ impl Plans {
         let structural = structural_inputs(graph);
         let typed = match open(&parsed.model, &mut dims) {
             Ok(typed) if structural.is_empty() || !makes_extents(&typed)? => typed,
-            Ok(_) if small => return Self::late(graph, dims, parsed.model, structural),
+            Ok(_) if small => return Self::late(file, dims, parsed.model, structural),
             Err(error) if small && !structural.is_empty() => {
                 check_fit(&parsed.model, &structural).map_err(|_| error)?;
-                return Self::late(graph, dims, parsed.model, structural);
+                return Self::late(file, dims, parsed.model, structural);
             }
             result => result?,
         };
-        let signature = signature(graph, &dims, &typed)?;
+        let signature = signature(graph, &dims, &file.maps, &typed)?;
         let is_open = dims
             .iter()
             .flatten()
@@ -99,13 +99,13 @@ impl Plans {
     }
 
     fn late(
-        graph: &GraphProto,
+        file: &ModelFile,
         dims: Vec<Vec<InputDim>>,
         model: InferenceModel,
         structural: Vec<usize>,
     ) -> TractResult<Self> {
         Ok(Self {
-            signature: declared_signature(graph, &dims)?,
+            signature: declared_signature(graph_of(&file.proto)?, &dims, &file.maps)?,
             dims,
             engine: Engine::Late(LatePlans::new(model, structural)),
         })

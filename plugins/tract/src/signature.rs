@@ -11,6 +11,7 @@ use tract_onnx::{
 
 use crate::{
     file::{dimensions, element_type, initializer_names},
+    maps::MapValues,
     tensor::tensor_type,
 };
 
@@ -64,12 +65,13 @@ fn input_dim(dim: Option<&Dim>) -> InputDim {
 pub(crate) fn signature(
     graph: &GraphProto,
     dims: &[Vec<InputDim>],
+    maps: &MapValues,
     typed: &TypedModel,
 ) -> TractResult<Signature> {
     let mut signature = Signature::default();
     for (position, (input, dims)) in open_inputs(graph).into_iter().zip(dims).enumerate() {
         let kind = carried(&input.name, typed.input_fact(position)?.datum_type)?;
-        signature.inputs.push(value_spec(input, kind, dims));
+        signature.inputs.push(value_spec(input, kind, dims, maps));
     }
     for (position, output) in graph.output.iter().enumerate() {
         let fact = typed.output_fact(position)?;
@@ -80,6 +82,7 @@ pub(crate) fn signature(
                 None => carried(&output.name, fact.datum_type)?,
             },
             shape: fact.shape.iter().map(|dim| dim.to_usize().ok()).collect(),
+            maps: maps.get(&output.name).cloned(),
         });
     }
     Ok(signature)
@@ -89,13 +92,16 @@ pub(crate) fn signature(
 pub(crate) fn declared_signature(
     graph: &GraphProto,
     dims: &[Vec<InputDim>],
+    maps: &MapValues,
 ) -> TractResult<Signature> {
     let kind = |value| {
         declared_kind(value).ok_or_else(|| format_err!("`{}` does not say its type", value.name))
     };
     let mut signature = Signature::default();
     for (input, dims) in open_inputs(graph).into_iter().zip(dims) {
-        signature.inputs.push(value_spec(input, kind(input)?, dims));
+        signature
+            .inputs
+            .push(value_spec(input, kind(input)?, dims, maps));
     }
     for output in &graph.output {
         let dims = dimensions(output)
@@ -103,7 +109,7 @@ pub(crate) fn declared_signature(
         let dims: Vec<InputDim> = dims.map(input_dim).collect();
         signature
             .outputs
-            .push(value_spec(output, kind(output)?, &dims));
+            .push(value_spec(output, kind(output)?, &dims, maps));
     }
     Ok(signature)
 }
@@ -112,7 +118,12 @@ fn declared_kind(value: &ValueInfoProto) -> Option<TensorType> {
     tensor_type(DatumType::try_from(element_type(value)?).ok()?)
 }
 
-fn value_spec(value: &ValueInfoProto, kind: TensorType, dims: &[InputDim]) -> TensorSpec {
+fn value_spec(
+    value: &ValueInfoProto,
+    kind: TensorType,
+    dims: &[InputDim],
+    maps: &MapValues,
+) -> TensorSpec {
     let extent = |dim: &InputDim| match dim {
         InputDim::Fixed(extent) => Some(*extent),
         InputDim::Named(_) | InputDim::Free => None,
@@ -121,6 +132,7 @@ fn value_spec(value: &ValueInfoProto, kind: TensorType, dims: &[InputDim]) -> Te
         name: value.name.clone(),
         kind,
         shape: dims.iter().map(extent).collect(),
+        maps: maps.get(&value.name).cloned(),
     }
 }
 

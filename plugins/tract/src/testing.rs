@@ -7,7 +7,7 @@ use tract_onnx::pb::{
     TypeProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::Dimension, type_proto,
 };
 
-use crate::{file::ModelFile, functions, memory, ops, plan::Plans};
+use crate::{file::ModelFile, functions, maps::MapValues, memory, ops, plan::Plans};
 
 /// A value of any extents.
 pub(crate) fn value(name: &str, kind: DataType, rank: usize) -> ValueInfoProto {
@@ -68,6 +68,7 @@ pub(crate) fn plans(mut proto: ModelProto) -> Result<Plans, String> {
         proto,
         folder: PathBuf::new(),
         external: BTreeSet::new(),
+        maps: MapValues::new(),
     };
     Plans::translate(&onnx, &file).map_err(|error| format!("{error:#}"))
 }

@@ -159,6 +159,10 @@ impl inference::HostGraphExecutionContext for Host {
 }
 
 impl direct::Host for Host {
+    fn maps(&mut self, _context: Resource<Run>) -> Result<Vec<(String, direct::Keys)>> {
+        Ok(Vec::new())
+    }
+
     /// As `inference` does, with one float32 matrix.
     fn compute(
         &mut self,

@@ -1,6 +1,6 @@
 //! Tensors by rows: what can be joined along the first axis, and taken apart.
 
-use bytes::Bytes;
+use half::f16;
 use lusk_contract::{Signature, Tensor, TensorSpec, TensorType};
 
 /// What calls must have in common to be joined: type and trailing extents of
@@ -91,15 +91,10 @@ pub(super) fn part(outputs: &[Tensor], rows: &[usize]) -> Option<Vec<Vec<Tensor>
         if output.shape().first() != Some(&total) {
             return None;
         }
-        let row_bytes = output.data().len() / total;
-        let mut rest = &output.data()[..];
+        let mut begin = 0;
         for (own, rows) in parted.iter_mut().zip(rows) {
-            let (data, further) = rest.split_at(row_bytes * rows);
-            rest = further;
-            let mut shape = output.shape().to_vec();
-            shape[0] = *rows;
-            let data = Bytes::copy_from_slice(data);
-            own.push(Tensor::new(output.kind(), shape, data).ok()?);
+            own.push(output.rows(begin..begin + rows)?);
+            begin += rows;
         }
     }
     Some(parted)
@@ -128,10 +123,17 @@ impl Span {
     pub(super) fn of(tensor: &Tensor) -> Self {
         let data = tensor.data();
         match tensor.kind() {
+            TensorType::F16 => Self::from(data.as_chunks().0, |it| f16::from_le_bytes(it).into()),
             TensorType::F32 => Self::from(data.as_chunks().0, |it| f32::from_le_bytes(it).into()),
             TensorType::F64 => Self::from(data.as_chunks().0, f64::from_le_bytes),
+            TensorType::I8 => Self::from(data.as_chunks().0, |it| i8::from_le_bytes(it).into()),
+            TensorType::I16 => Self::from(data.as_chunks().0, |it| i16::from_le_bytes(it).into()),
             TensorType::I32 => Self::from(data.as_chunks().0, |it| i32::from_le_bytes(it).into()),
             TensorType::I64 => Self::from(data.as_chunks().0, |it| i64::from_le_bytes(it) as f64),
+            TensorType::U16 => Self::from(data.as_chunks().0, |it| u16::from_le_bytes(it).into()),
+            TensorType::U32 => Self::from(data.as_chunks().0, |it| u32::from_le_bytes(it).into()),
+            TensorType::U64 => Self::from(data.as_chunks().0, |it| u64::from_le_bytes(it) as f64),
+            TensorType::Text => Self::NOTHING,
             TensorType::U8 | TensorType::Bool => {
                 Self::from(data.as_chunks().0, |[it]: [u8; 1]| it.into())
             }
@@ -179,11 +181,7 @@ fn single_rows(outputs: &[Tensor]) -> impl Iterator<Item = Vec<Tensor>> {
 }
 
 fn single_row(output: &Tensor, at: usize) -> Option<Tensor> {
-    let (rows, rest) = output.shape().split_first()?;
-    let bytes = output.data().len().checked_div(*rows)?;
-    let data = output.data().get(at * bytes..(at + 1) * bytes)?;
-    let shape = [&[1], rest].concat();
-    Tensor::new(output.kind(), shape, Bytes::copy_from_slice(data)).ok()
+    output.rows(at..at + 1)
 }
 
 fn agree_within(times: f64, these: &[Tensor], those: &[Tensor]) -> bool {
@@ -204,9 +202,11 @@ fn agrees(times: f64, this: &Tensor, that: &Tensor) -> bool {
             let floats = |tensor: &Tensor| elements(tensor, f64::from_le_bytes);
             all_near(times, &floats(this), &floats(that))
         }
-        TensorType::I32 | TensorType::I64 | TensorType::U8 | TensorType::Bool => {
-            this.data() == that.data()
+        TensorType::F16 => {
+            let floats = |tensor: &Tensor| elements(tensor, |it| f16::from_le_bytes(it).into());
+            all_near(times, &floats(this), &floats(that))
         }
+        _ => this.data() == that.data(),
     }
 }
 
@@ -246,6 +246,7 @@ mod tests {
             name: "x".to_owned(),
             kind: TensorType::F32,
             shape: shape.to_vec(),
+            maps: None,
         };
         let signature = |input: &[Option<usize>], output: &[Option<usize>]| Signature {
             inputs: vec![spec(&[None, Some(2)]), spec(input)],

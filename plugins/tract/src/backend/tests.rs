@@ -252,7 +252,7 @@ fn survive(bytes: &[u8]) {
             let shape: Vec<usize> = input.shape.iter().map(|dim| dim.unwrap_or(2)).collect();
             let bytes = shape
                 .iter()
-                .try_fold(input.kind.size(), |size, dim| size.checked_mul(*dim))
+                .try_fold(input.kind.min_size(), |size, dim| size.checked_mul(*dim))
                 .filter(|bytes| *bytes < 1 << 20)?;
             lusk_contract::Tensor::new(input.kind, shape, vec![0; bytes].into()).ok()
         })

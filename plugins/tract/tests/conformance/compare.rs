@@ -1,5 +1,6 @@
 //! Whether an answer is the expected one, as the suite's own runner sees it.
 
+use half::f16;
 use lusk_contract::{Tensor, TensorType};
 
 /// Of the expected value.
@@ -15,6 +16,11 @@ pub(crate) const NOISE: f64 = 1e-5;
 /// suite's own tolerance.
 pub(crate) fn difference(expected: &Tensor, answer: &Tensor, noise: f64) -> Option<String> {
     shape_difference(expected, answer).or_else(|| {
+        if expected.kind() == TensorType::Text {
+            let mut pairs = expected.texts().zip(answer.texts());
+            let (expected, answer) = pairs.find(|(expected, answer)| expected != answer)?;
+            return Some(format!("an element is {answer:?}, expected {expected:?}"));
+        }
         let pairs = numbers(expected).into_iter().zip(numbers(answer));
         let (at, (expected, answer)) = pairs
             .enumerate()
@@ -45,6 +51,13 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
         TensorType::F64 => each(data, f64::from_le_bytes),
         TensorType::I32 => each(data, |word| i32::from_le_bytes(word).into()),
         TensorType::I64 => each(data, |word| i64::from_le_bytes(word) as f64),
+        TensorType::F16 => each(data, |word| f16::from_le_bytes(word).into()),
+        TensorType::I8 => each(data, |word| i8::from_le_bytes(word).into()),
+        TensorType::I16 => each(data, |word| i16::from_le_bytes(word).into()),
+        TensorType::U16 => each(data, |word| u16::from_le_bytes(word).into()),
+        TensorType::U32 => each(data, |word| u32::from_le_bytes(word).into()),
+        TensorType::U64 => each(data, |word| u64::from_le_bytes(word) as f64),
+        TensorType::Text => Vec::new(),
         TensorType::U8 | TensorType::Bool => data.iter().map(|byte| f64::from(*byte)).collect(),
     }
 }
