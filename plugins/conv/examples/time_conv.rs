@@ -1,8 +1,10 @@
 //! Times convolutions.
 //!
-//! `time_conv [threads=N] [batch=N] in,out,size,kernel,stride[,groups]…` prints, for each
-//! form on a square image padded by half its kernel, the least and the median time of a call and the
-//! billions of operations in a second; first those of a loop of multiply-adds in registers.
+//! `time_conv [threads=N] [batch=N] FORM…` prints for each form the least and the median
+//! time of a call and the billions of operations in a second; first those of a loop of
+//! multiply-adds in registers. Forms, on square images padded by half the kernel:
+//! `in,out,size,kernel,stride[,groups]`, `max:channels,size,kernel,stride` and
+//! `reorder:channels,area`.
 
 #![allow(
     clippy::print_stdout,
@@ -12,7 +14,9 @@
 
 use std::time::{Duration, Instant};
 
-use lusk_conv::{Activation, Conv, Geometry, InputLayout, blocked_len};
+use lusk_conv::{
+    Activation, Conv, Geometry, InputLayout, Window, block, blocked_len, max_pool, unblock,
+};
 use pulp::{Arch, Simd, WithSimd};
 
 fn main() {
@@ -23,20 +27,80 @@ fn main() {
             threads = count.parse().unwrap();
         } else if let Some(count) = argument.strip_prefix("batch=") {
             batch = count.parse().unwrap();
+        } else if let Some(numbers) = argument.strip_prefix("max:") {
+            print(&argument, time_pool(&numbers_of(numbers), batch, threads));
+        } else if let Some(numbers) = argument.strip_prefix("reorder:") {
+            for (what, times) in ["block", "unblock"]
+                .into_iter()
+                .zip(time_reorders(&numbers_of(numbers), batch))
+            {
+                print(&format!("{what} {numbers}"), times);
+            }
         } else {
-            let numbers: Vec<usize> = argument
-                .split(',')
-                .map(|part| part.parse().unwrap())
-                .collect();
-            let (least, median, operations) = time(&numbers, batch, threads);
-            let speed = operations as f64 / least.as_secs_f64() / 1e9;
-            println!(
-                "{argument:>30} {:>9} ns {:>9} ns {speed:>7.1} GFLOPS",
-                least.as_nanos(),
-                median.as_nanos()
-            );
+            print(&argument, time(&numbers_of(&argument), batch, threads));
         }
     }
+}
+
+fn numbers_of(text: &str) -> Vec<usize> {
+    text.split(',').map(|part| part.parse().unwrap()).collect()
+}
+
+fn print(what: &str, (least, median, operations): (Duration, Duration, usize)) {
+    let speed = operations as f64 / least.as_secs_f64() / 1e9;
+    println!(
+        "{what:>30} {:>9} ns {:>9} ns {speed:>7.1} GFLOPS",
+        least.as_nanos(),
+        median.as_nanos()
+    );
+}
+
+/// Least and median time of a call, in about 0.2 s.
+fn repeat(mut call: impl FnMut()) -> (Duration, Duration) {
+    let mut once = || {
+        let start = Instant::now();
+        call();
+        start.elapsed()
+    };
+    let rounds = 200_000_000 / once().as_nanos().max(1) as usize;
+    let mut times: Vec<Duration> = (0..rounds.clamp(9, 20_000)).map(|_| once()).collect();
+    times.sort_unstable();
+    (times[0], times[times.len() / 2])
+}
+
+fn time_pool(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration, usize) {
+    let [channels, size, kernel, stride] = numbers.try_into().unwrap();
+    let window = Window {
+        kernel: [kernel; 2],
+        strides: [stride; 2],
+        dilations: [1; 2],
+        pads: [kernel / 2; 4].map(|pad| if kernel % 2 == 1 { pad } else { 0 }),
+        ceil: false,
+    };
+    let out = window.output([size; 2]).unwrap();
+    let (input, start) = aligned(&vec![0.5; blocked_len(batch, channels, [size; 2]).unwrap()]);
+    let input = &input[start..][..input.len() - 16];
+    let (mut output, start) = aligned(&vec![0.0; blocked_len(batch, channels, out).unwrap()]);
+    let len = output.len() - 16;
+    let output = &mut output[start..][..len];
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
+    let pool = (threads > 1).then_some(&pool);
+    let (least, median) =
+        repeat(|| max_pool(input, batch, channels, [size; 2], &window, output, pool));
+    (least, median, len * kernel * kernel)
+}
+
+fn time_reorders(numbers: &[usize], batch: usize) -> [(Duration, Duration, usize); 2] {
+    let [channels, area] = numbers.try_into().unwrap();
+    let mut plain = vec![0.5; batch * channels * area];
+    let mut blocked = vec![0.0; blocked_len(batch, channels, [area, 1]).unwrap()];
+    let len = plain.len();
+    let there = repeat(|| block(&plain, batch, channels, area, &mut blocked, None));
+    let back = repeat(|| unblock(&blocked, batch, channels, area, &mut plain, None));
+    [there, back].map(|(least, median)| (least, median, len))
 }
 
 fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration, usize) {
@@ -70,8 +134,7 @@ fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration,
         .build()
         .unwrap();
     let pool = (threads > 1).then_some(&pool);
-    let mut call = || {
-        let start = Instant::now();
+    let (least, median) = repeat(|| {
         conv.run(
             input,
             batch,
@@ -81,16 +144,8 @@ fn time(numbers: &[usize], batch: usize, threads: usize) -> (Duration, Duration,
             output,
             pool,
         );
-        start.elapsed()
-    };
-    let rounds = 200_000_000 / call().as_nanos().max(1) as usize;
-    let mut times: Vec<Duration> = (0..rounds.clamp(9, 20_000)).map(|_| call()).collect();
-    times.sort_unstable();
-    (
-        times[0],
-        times[times.len() / 2],
-        2 * batch * count * out[0] * out[1],
-    )
+    });
+    (least, median, 2 * batch * count * out[0] * out[1])
 }
 
 /// A copy of `numbers` that begins on a cache line from the returned place on.

@@ -5,6 +5,14 @@
 //! Lanes past the last channel are zeros when written here.
 
 use rayon::ThreadPool;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
+/// Pixels that are taken apart together.
+const TOGETHER: usize = 128;
+
+/// Fewest numbers worth waking other threads for, about 50 µs of copying.
+const PARALLEL: usize = 1 << 17;
 
 /// Channels that lie together.
 pub const BLOCK: usize = 16;
@@ -39,27 +47,50 @@ pub fn block(
     channels: usize,
     area: usize,
     output: &mut [f32],
-    _pool: Option<&ThreadPool>,
+    pool: Option<&ThreadPool>,
 ) {
     check(plain, output, batch, channels, area);
     if output.is_empty() {
         return;
     }
-    let images = plain.chunks_exact(channels * area);
-    for (image, blocked) in images.zip(output.chunks_exact_mut(blocks_len(channels, area))) {
-        let groups = image.chunks(BLOCK * area);
-        for (group, pixels) in groups.zip(blocked.chunks_exact_mut(BLOCK * area)) {
-            let planes = group.len() / area;
-            for (at, pixel) in pixels.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-                *pixel = std::array::from_fn(|lane| {
-                    if lane < planes {
-                        group[lane * area + at]
-                    } else {
-                        0.0
-                    }
-                });
+    let blocks = channels.div_ceil(BLOCK);
+    let gather = |(at, pixels): (usize, &mut [f32])| {
+        let first = at % blocks * BLOCK;
+        let start = (at / blocks * channels + first) * area;
+        together(
+            &plain[start..][..BLOCK.min(channels - first) * area],
+            area,
+            pixels,
+        );
+    };
+    match wide(pool, output.len()) {
+        Some(pool) => pool.install(|| {
+            let pixels = output.par_chunks_exact_mut(BLOCK * area);
+            pixels.enumerate().for_each(gather);
+        }),
+        None => output
+            .chunks_exact_mut(BLOCK * area)
+            .enumerate()
+            .for_each(gather),
+    }
+}
+
+/// Lays planes of one block together.
+fn together(planes: &[f32], area: usize, pixels: &mut [f32]) {
+    if area == 1 {
+        pixels[..planes.len()].copy_from_slice(planes);
+        pixels[planes.len()..].fill(0.0);
+        return;
+    }
+    let count = planes.len() / area;
+    for (at, pixel) in pixels.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+        *pixel = std::array::from_fn(|lane| {
+            if lane < count {
+                planes[lane * area + at]
+            } else {
+                0.0
             }
-        }
+        });
     }
 }
 
@@ -73,28 +104,52 @@ pub fn unblock(
     channels: usize,
     area: usize,
     output: &mut [f32],
-    _pool: Option<&ThreadPool>,
+    pool: Option<&ThreadPool>,
 ) {
     check(output, blocked, batch, channels, area);
     if output.is_empty() {
         return;
     }
+    let large = wide(pool, output.len());
     let images = output.chunks_exact_mut(channels * area);
-    for (image, blocked) in images.zip(blocked.chunks_exact(blocks_len(channels, area))) {
-        let groups = image.chunks_mut(BLOCK * area);
-        for (group, pixels) in groups.zip(blocked.chunks_exact(BLOCK * area)) {
-            let pixels = pixels.as_chunks::<BLOCK>().0;
-            for (lane, plane) in group.chunks_exact_mut(area).enumerate() {
-                for (value, pixel) in plane.iter_mut().zip(pixels) {
-                    *value = pixel[lane];
-                }
+    for (image, pixels) in images.zip(blocked.chunks_exact(blocked.len() / batch)) {
+        let apart = |(planes, pixels): (&mut [f32], &[f32])| apart(pixels, area, planes);
+        match large {
+            Some(pool) => pool.install(|| {
+                let planes = image.par_chunks_mut(BLOCK * area);
+                planes
+                    .zip(pixels.par_chunks_exact(BLOCK * area))
+                    .for_each(apart);
+            }),
+            None => {
+                let planes = image.chunks_mut(BLOCK * area);
+                planes
+                    .zip(pixels.chunks_exact(BLOCK * area))
+                    .for_each(apart);
             }
         }
     }
 }
 
-fn blocks_len(channels: usize, area: usize) -> usize {
-    channels.div_ceil(BLOCK) * BLOCK * area
+/// Takes one block apart into planes.
+fn apart(pixels: &[f32], area: usize, planes: &mut [f32]) {
+    if area == 1 {
+        planes.copy_from_slice(&pixels[..planes.len()]);
+        return;
+    }
+    // A few pixels at a time, which stay in the first-level cache for all lanes.
+    for (at, pixels) in pixels.as_chunks::<BLOCK>().0.chunks(TOGETHER).enumerate() {
+        for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
+            for (value, pixel) in plane[at * TOGETHER..].iter_mut().zip(pixels) {
+                *value = pixel[lane];
+            }
+        }
+    }
+}
+
+/// The pool, if it has threads to share and there are enough numbers to wake them for.
+fn wide(pool: Option<&ThreadPool>, numbers: usize) -> Option<&ThreadPool> {
+    pool.filter(|pool| pool.current_num_threads() > 1 && numbers >= PARALLEL)
 }
 
 fn check(plain: &[f32], blocked: &[f32], batch: usize, channels: usize, area: usize) {

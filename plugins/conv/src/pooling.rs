@@ -194,58 +194,147 @@ impl Rows<'_> {
         step: impl Fn(S::f32s, S::f32s) -> S::f32s,
     ) {
         let Frame {
+            kernel,
+            strides,
+            dilations,
+            ..
+        } = *self.frame;
+        match (kernel[1], strides[1], dilations[1]) {
+            (2, 2, 1) => self.of_form::<S, VECTORS, 2, 2>(simd, start, step),
+            (3, 1, 1) => self.of_form::<S, VECTORS, 3, 1>(simd, start, step),
+            (3, 2, 1) => self.of_form::<S, VECTORS, 3, 2>(simd, start, step),
+            _ => self.of_form::<S, VECTORS, 0, 0>(simd, start, step),
+        }
+    }
+
+    /// For windows of this width and stride; 0 for any.
+    #[inline(always)]
+    fn of_form<S: Simd, const VECTORS: usize, const KERNEL: usize, const STRIDE: usize>(
+        mut self,
+        simd: S,
+        start: S::f32s,
+        step: impl Fn(S::f32s, S::f32s) -> S::f32s,
+    ) {
+        let Frame {
             dilations,
             size,
             out,
+            pads,
             ..
         } = *self.frame;
-        let pixels = S::as_mut_simd_f32s(self.output)
-            .0
-            .as_chunks_mut::<VECTORS>()
-            .0;
-        for (row, pixels) in (self.row..).zip(pixels.chunks_exact_mut(out[1])) {
+        let whole = if KERNEL == 0 {
+            0..0
+        } else {
+            self.frame.whole(1)
+        };
+        let fours = whole.len() / 4 * 4;
+        let rest = whole.start + fours..out[1];
+        let output = std::mem::take(&mut self.output);
+        for (row, output) in (self.row..).zip(output.chunks_exact_mut(out[1] * BLOCK)) {
             let (rows, top) = self.frame.inside(0, row);
-            for (column, pixel) in pixels.iter_mut().enumerate() {
-                let (columns, left) = self.frame.inside(1, column);
-                // Several results at once: one would wait for itself.
+            let row = Row {
+                row,
+                top,
+                height: rows.len(),
+            };
+            for column in (0..whole.start).chain(rest.clone()) {
+                let result = self.pixel::<S, VECTORS>(start, &step, &row, column);
+                self.store::<S, VECTORS>(simd, &row, column, result, output);
+            }
+            for column in (whole.start..rest.start).step_by(4) {
                 let mut results = [[start; VECTORS]; 4];
-                for y in 0..rows.len() {
-                    let line = (top + y * dilations[0]) * size[1] + left;
-                    let mut each = |x: usize, result: usize| {
-                        let input = &self.input[(line + x * dilations[1]) * BLOCK..];
-                        let input = vectors::<S, VECTORS>(input);
-                        for at in 0..VECTORS {
-                            results[result][at] = step(results[result][at], input[at]);
-                        }
-                    };
-                    let fours = columns.len() / 4 * 4;
-                    for x in (0..fours).step_by(4) {
-                        for result in 0..4 {
-                            each(x + result, result);
-                        }
-                    }
-                    for result in 0..3 {
-                        if fours + result < columns.len() {
-                            each(fours + result, result);
+                for y in 0..row.height {
+                    let line = (top + y * dilations[0]) * size[1] + column * STRIDE - pads[1];
+                    let input = &self.input[line * BLOCK..][..(3 * STRIDE + KERNEL) * BLOCK];
+                    for x in 0..KERNEL {
+                        for (at, result) in results.iter_mut().enumerate() {
+                            let input = vectors::<S, VECTORS>(&input[(at * STRIDE + x) * BLOCK..]);
+                            for at in 0..VECTORS {
+                                result[at] = step(result[at], input[at]);
+                            }
                         }
                     }
                 }
-                let divisor = match self.mean {
-                    Mean::None => None,
-                    Mean::OfInput => Some(rows.len() * columns.len()),
-                    Mean::WithPadding => {
-                        Some(self.frame.padded(0, row) * self.frame.padded(1, column))
-                    }
-                };
-                for at in 0..VECTORS {
-                    let [a, b, c, d] = &results;
-                    let result = step(step(a[at], b[at]), step(c[at], d[at]));
-                    pixel[at] = match divisor {
-                        None => result,
-                        Some(count) => simd.div_f32s(result, simd.splat_f32s(count as f32)),
-                    };
+                for (at, result) in results.into_iter().enumerate() {
+                    self.store::<S, VECTORS>(simd, &row, column + at, result, output);
                 }
             }
         }
     }
+
+    /// What lies under one window, reduced.
+    #[inline(always)]
+    fn pixel<S: Simd, const VECTORS: usize>(
+        &self,
+        start: S::f32s,
+        step: &impl Fn(S::f32s, S::f32s) -> S::f32s,
+        row: &Row,
+        column: usize,
+    ) -> [S::f32s; VECTORS] {
+        let Frame {
+            dilations, size, ..
+        } = *self.frame;
+        let (columns, left) = self.frame.inside(1, column);
+        // Several results at once: one would wait for itself.
+        let mut results = [[start; VECTORS]; 4];
+        for y in 0..row.height {
+            let line = (row.top + y * dilations[0]) * size[1] + left;
+            let mut each = |x: usize, result: usize| {
+                let input = &self.input[(line + x * dilations[1]) * BLOCK..];
+                let input = vectors::<S, VECTORS>(input);
+                for at in 0..VECTORS {
+                    results[result][at] = step(results[result][at], input[at]);
+                }
+            };
+            let fours = columns.len() / 4 * 4;
+            for x in (0..fours).step_by(4) {
+                for result in 0..4 {
+                    each(x + result, result);
+                }
+            }
+            for result in 0..3 {
+                if fours + result < columns.len() {
+                    each(fours + result, result);
+                }
+            }
+        }
+        let [mut result, b, c, d] = results;
+        for at in 0..VECTORS {
+            result[at] = step(step(result[at], b[at]), step(c[at], d[at]));
+        }
+        result
+    }
+
+    /// Stores one result, divided where a mean is asked for.
+    #[inline(always)]
+    fn store<S: Simd, const VECTORS: usize>(
+        &self,
+        simd: S,
+        row: &Row,
+        column: usize,
+        result: [S::f32s; VECTORS],
+        output: &mut [f32],
+    ) {
+        let output = S::as_mut_simd_f32s(&mut output[column * BLOCK..][..BLOCK]).0;
+        let count = match self.mean {
+            Mean::None => {
+                output.copy_from_slice(&result);
+                return;
+            }
+            Mean::OfInput => row.height * self.frame.inside(1, column).0.len(),
+            Mean::WithPadding => self.frame.padded(0, row.row) * self.frame.padded(1, column),
+        };
+        let count = simd.splat_f32s(count as f32);
+        for (output, sum) in output.iter_mut().zip(result) {
+            *output = simd.div_f32s(sum, count);
+        }
+    }
+}
+
+/// A row of the output.
+struct Row {
+    row: usize,
+    /// The first input row under it, and how many are.
+    top: usize,
+    height: usize,
 }

@@ -79,3 +79,20 @@ fn extents_that_do_not_fit_in_memory_are_refused() {
     assert_eq!(blocked_len(1, 1, [usize::MAX, usize::MAX]), None);
     assert_eq!(blocked_len(0, 7, [3, 3]), Some(0));
 }
+
+#[test]
+fn threads_lay_an_image_out_as_one_does() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .build()
+        .unwrap();
+    let (channels, area) = (50, 3000);
+    let image = noise(2 * channels * area, 7);
+    let expected = blocked(&image, 2, channels, [area, 1]);
+    let mut blocks = vec![f32::NAN; expected.len()];
+    block(&image, 2, channels, area, &mut blocks, Some(&pool));
+    assert_eq!(blocks, expected);
+    let mut back = vec![f32::NAN; image.len()];
+    unblock(&blocks, 2, channels, area, &mut back, Some(&pool));
+    assert_eq!(back, image);
+}

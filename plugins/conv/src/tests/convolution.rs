@@ -388,3 +388,55 @@ fn what_is_no_number_stays_none() {
         }
     }
 }
+
+#[test]
+fn threads_convolve_as_one_does() {
+    let geometry = Geometry {
+        in_channels: 48,
+        out_channels: 80,
+        groups: 1,
+        kernel: [3, 3],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [1; 4],
+    };
+    let call = Call {
+        geometry,
+        batch: 2,
+        size: [23, 31],
+        bias: true,
+        addend: true,
+        activation: Activation::Silu,
+        threads: 3,
+    };
+    call.check();
+    call_in(
+        Geometry {
+            kernel: [1, 1],
+            pads: [0; 4],
+            in_channels: 160,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+    call_in(
+        Geometry {
+            in_channels: 3,
+            kernel: [7, 7],
+            strides: [2, 2],
+            ..geometry
+        },
+        call,
+    )
+    .check();
+    call_in(
+        Geometry {
+            in_channels: 80,
+            groups: 80,
+            ..geometry
+        },
+        call,
+    )
+    .check();
+}
