@@ -25,17 +25,19 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-use body::Body;
+use body::{Body, Values};
 
 /// Writes a node with others. `false` leaves the node as it is.
 type Function = fn(&NodeProto, &mut Body) -> Result<bool, String>;
 
 /// Which operators of `ai.onnx` are looked at.
-const FUNCTIONS: [(&str, Function); 19] = [
+const FUNCTIONS: [(&str, Function); 21] = [
     ("Attention", attention::attention),
     ("BatchNormalization", batch_norm::batch_normalization),
+    ("Celu", gates::celu),
     ("CenterCropPad", crop::center_crop_pad),
     ("Compress", bool_mask::compress),
+    ("DequantizeLinear", quantize::dequantize_linear),
     ("GRU", recurrent::in_reverse),
     ("LSTM", recurrent::in_reverse),
     ("LpPool", pooling::lp_pool),
@@ -72,8 +74,7 @@ pub(crate) fn write_out(proto: &mut ModelProto) -> Result<(), String> {
 
 fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
     let mut nodes = Vec::with_capacity(graph.node.len());
-    let computing = graph.node.iter().filter(|node| node.op_type != "Constant");
-    let computed = computing.flat_map(|node| node.output.clone()).collect();
+    let values = Values::of(graph);
     for mut node in std::mem::take(&mut graph.node) {
         for attribute in &mut node.attribute {
             for inner in attribute.g.iter_mut().chain(&mut attribute.graphs) {
@@ -82,7 +83,7 @@ fn graph_with(graph: &mut GraphProto, version: i64) -> Result<(), String> {
             }
         }
         let function = FUNCTIONS.iter().find(|(name, _)| *name == node.op_type);
-        let mut body = Body::new(&node, version, &computed);
+        let mut body = Body::new(&node, version, &values);
         match function {
             Some((_, write)) if is_standard(&node.domain) => {
                 let written = write(&node, &mut body)

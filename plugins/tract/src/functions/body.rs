@@ -3,26 +3,57 @@
 use std::collections::HashSet;
 
 use tract_onnx::pb::{
-    AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType,
+    AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+    tensor_proto::DataType,
 };
+
+use crate::file::element_type;
+
+/// What is known of a graph's values, by name.
+#[derive(Default)]
+pub(crate) struct Values {
+    /// What nodes compute, constants aside.
+    computed: HashSet<String>,
+    /// Inputs and weights that are integers of 16 bits.
+    halves: HashSet<String>,
+}
+
+impl Values {
+    /// Those of a graph.
+    pub(crate) fn of(graph: &GraphProto) -> Self {
+        let is_half = |kind| matches!(kind, DataType::Int16 | DataType::Uint16);
+        let inputs = graph.input.iter();
+        let inputs = inputs
+            .filter(|input| element_type(input).is_some_and(is_half))
+            .map(|input| input.name.clone());
+        let weights = graph.initializer.iter();
+        let weights = weights
+            .filter(|weight| DataType::try_from(weight.data_type).is_ok_and(is_half))
+            .map(|weight| weight.name.clone());
+        let computing = graph.node.iter().filter(|node| node.op_type != "Constant");
+        Self {
+            computed: computing.flat_map(|node| node.output.clone()).collect(),
+            halves: inputs.chain(weights).collect(),
+        }
+    }
+}
 
 /// Nodes under construction, whose values have names of their own.
 pub(crate) struct Body<'a> {
     prefix: String,
     version: i64,
-    /// What nodes of the graph compute, constants aside.
-    computed: &'a HashSet<String>,
+    values: &'a Values,
     nodes: Vec<NodeProto>,
 }
 
 impl<'a> Body<'a> {
     /// No nodes yet, to stand for `node` in a model of this version of `ai.onnx`.
-    pub(crate) fn new(node: &NodeProto, version: i64, computed: &'a HashSet<String>) -> Self {
+    pub(crate) fn new(node: &NodeProto, version: i64, values: &'a Values) -> Self {
         let output = node.output.iter().find(|output| !output.is_empty());
         Self {
             prefix: format!("{}/{}", output.map_or("", String::as_str), node.op_type),
             version,
-            computed,
+            values,
             nodes: Vec::new(),
         }
     }
@@ -34,7 +65,12 @@ impl<'a> Body<'a> {
 
     /// Whether a node of the graph computes `name`.
     pub(crate) fn is_computed(&self, name: &str) -> bool {
-        self.computed.contains(name)
+        self.values.computed.contains(name)
+    }
+
+    /// Whether `name` is known to be integers of 16 bits.
+    pub(crate) fn is_half(&self, name: &str) -> bool {
+        self.values.halves.contains(name)
     }
 
     /// All nodes made.

@@ -17,6 +17,21 @@ pub(crate) fn swish(node: &NodeProto, body: &mut Body) -> Result<bool, String> {
     }
 }
 
+/// `Celu`: tract's forgets its factor where floats have 16 bits.
+pub(crate) fn celu(node: &NodeProto, body: &mut Body) -> Result<bool, String> {
+    let (data, factor) = (needed(node, 0)?, factor(node));
+    match output(node, 0) {
+        Some(result) if factor != 1. => {
+            let factor = body.number(factor, data);
+            let scaled = body.call("Div", &[data, &factor], vec![]);
+            let bent = body.call("Elu", &[&scaled], vec![]);
+            body.call_as("Mul", &[&bent, &factor], vec![], result);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 /// `SwiGLU`: one input through `Swish`, times the other.
 pub(crate) fn swi_glu(node: &NodeProto, body: &mut Body) -> Result<bool, String> {
     let (data, other) = (needed(node, 0)?, needed(node, 1)?);

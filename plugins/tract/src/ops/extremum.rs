@@ -34,6 +34,8 @@ impl EvalOp for Extremum {
             self.correct::<f32>(&input, &mut reduced, f32::MAX, f32::INFINITY)?;
         } else if input.datum_type() == f64::datum_type() {
             self.correct::<f64>(&input, &mut reduced, f64::MAX, f64::INFINITY)?;
+        } else if input.datum_type() == f16::datum_type() {
+            self.correct::<f16>(&input, &mut reduced, f16::MAX, f16::INFINITY)?;
         }
         Ok(tvec![reduced.into()])
     }
@@ -116,6 +118,8 @@ pub(crate) fn of_nothing(
         return Ok(outputs);
     };
     let extreme = match (fact.datum_type, largest) {
+        (DatumType::F16, true) => tensor0(f16::NEG_INFINITY),
+        (DatumType::F16, false) => tensor0(f16::INFINITY),
         (DatumType::F32, true) => tensor0(f32::NEG_INFINITY),
         (DatumType::F32, false) => tensor0(f32::INFINITY),
         (DatumType::F64, true) => tensor0(f64::NEG_INFINITY),

@@ -6,6 +6,10 @@ use lusk_contract::{Tensor, TensorType};
 /// Of the expected value.
 const RELATIVE: f64 = 1e-3;
 
+/// The same for floats of 16 bits: two of the steps between them, for which
+/// the order of a sum is enough.
+const RELATIVE_HALF: f64 = 2. / 1024.;
+
 const ABSOLUTE: f64 = 1e-7;
 
 /// The noise of operators that add what cancels out, in 32 bits where the
@@ -21,10 +25,14 @@ pub(crate) fn difference(expected: &Tensor, answer: &Tensor, noise: f64) -> Opti
             let (expected, answer) = pairs.find(|(expected, answer)| expected != answer)?;
             return Some(format!("an element is {answer:?}, expected {expected:?}"));
         }
+        let relative = match expected.kind() {
+            TensorType::F16 => RELATIVE_HALF,
+            _ => RELATIVE,
+        };
         let pairs = numbers(expected).into_iter().zip(numbers(answer));
         let (at, (expected, answer)) = pairs
             .enumerate()
-            .find(|(_, (expected, answer))| !is_close(*expected, *answer, noise))?;
+            .find(|(_, (expected, answer))| !is_close(*expected, *answer, relative, noise))?;
         Some(format!("element {at} is {answer}, expected {expected}"))
     })
 }
@@ -36,11 +44,11 @@ pub(crate) fn shape_difference(expected: &Tensor, answer: &Tensor) -> Option<Str
     (expected != answer).then(|| format!("got {answer:?}, expected {expected:?}"))
 }
 
-fn is_close(expected: f64, answer: f64, noise: f64) -> bool {
+fn is_close(expected: f64, answer: f64, relative: f64, noise: f64) -> bool {
     if expected.is_nan() || expected.is_infinite() {
         return expected == answer || expected.is_nan() && answer.is_nan();
     }
-    (answer - expected).abs() <= noise + ABSOLUTE + RELATIVE * expected.abs()
+    (answer - expected).abs() <= noise + ABSOLUTE + relative * expected.abs()
 }
 
 /// Integers beyond 2^53 lose what the tolerance would forgive anyway.

@@ -127,10 +127,14 @@ fn element(kind: TensorType, bold: bool, random: &mut Random) -> Vec<u8> {
     };
     let real = random.below(200) as f64 / 50. - 2.;
     match kind {
+        TensorType::F16 => vec![random.below(256) as u8, 0x3c],
         TensorType::F32 => (real as f32).to_le_bytes().to_vec(),
         TensorType::F64 => real.to_le_bytes().to_vec(),
-        TensorType::I32 => (whole as i32).to_le_bytes().to_vec(),
-        TensorType::I64 => whole.to_le_bytes().to_vec(),
-        _ => vec![random.below(2) as u8],
+        TensorType::Bool => vec![random.below(2) as u8],
+        // Each text after its length.
+        TensorType::Text => random
+            .one_of(&[&[0, 0, 0, 0][..], b"\x04\0\0\0word"])
+            .to_vec(),
+        _ => whole.to_le_bytes()[..kind.min_size()].to_vec(),
     }
 }
