@@ -130,6 +130,7 @@ impl Rows<'_> {
             (3, 2, 1) => simd.vectorize(Form::<VECTORS, 3, 2>(self)),
             (5, 1, 1) => simd.vectorize(Form::<VECTORS, 5, 1>(self)),
             (5, 2, 1) => simd.vectorize(Form::<VECTORS, 5, 2>(self)),
+            (7, 1, 1) => simd.vectorize(Form::<VECTORS, 7, 1>(self)),
             _ => simd.vectorize(Form::<VECTORS, 0, 0>(self)),
         }
     }
@@ -147,12 +148,15 @@ impl Rows<'_> {
         let (rows, top) = under;
         let (columns, left) = frame.inside(1, column);
         let mut sums: [S::f32s; VECTORS] = vectors::<S, VECTORS>(self.bias);
+        let rows = if columns.is_empty() { 0..0 } else { rows };
         for (y, ky) in rows.enumerate() {
-            for (x, kx) in columns.clone().enumerate() {
-                let (y, x) = (top + y * frame.dilations[0], left + x * frame.dilations[1]);
-                let input = vectors::<S, VECTORS>(&self.input[(y * frame.size[1] + x) * BLOCK..]);
-                let tap = ky * frame.kernel[1] + kx;
-                let weights = vectors::<S, VECTORS>(&self.weights[tap * BLOCK..]);
+            let line = (top + y * frame.dilations[0]) * frame.size[1] + left;
+            let input = S::as_simd_f32s(&self.input[line * BLOCK..]).0;
+            let input = input.as_chunks::<VECTORS>().0;
+            let weights = &self.weights[(ky * frame.kernel[1] + columns.start) * BLOCK..];
+            let weights = S::as_simd_f32s(&weights[..columns.len() * BLOCK]).0;
+            for (x, weights) in weights.as_chunks::<VECTORS>().0.iter().enumerate() {
+                let input = &input[x * frame.dilations[1]];
                 for at in 0..VECTORS {
                     sums[at] = simd.mul_add_e_f32s(input[at], weights[at], sums[at]);
                 }
