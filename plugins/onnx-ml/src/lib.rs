@@ -6,8 +6,9 @@
 //! computes on slices.
 //!
 //! Operators whose input is a map (`CastMap`, `DictVectorizer`) are not
-//! registered: no graph of tract carries maps, so a model with one is refused
-//! by the operator's name.
+//! registered, as no graph of tract carries maps. The backend takes a
+//! `DictVectorizer` of an input out beforehand; a model with another one is
+//! refused by the operator's name.
 //!
 //! The text of the specification decides. Where it is silent, the operators do
 //! what onnxruntime does; where both differ, they do what the text says:
@@ -35,6 +36,7 @@ mod operator;
 mod rows;
 mod scores;
 mod shaping;
+mod shares;
 mod svm;
 mod tabular;
 mod tree;

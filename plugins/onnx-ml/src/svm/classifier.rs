@@ -14,6 +14,7 @@ use crate::{
     operator::{Kernel, Operator, Port},
     rows::{check_columns, extents, filled, floats, numeric, table},
     scores::{PostTransform, top},
+    shares::Rows,
 };
 
 /// The most classes: there is a score for each pair of them.
@@ -253,12 +254,19 @@ impl Kernel for SvmClassifier {
         self.vectors.check(columns)?;
         let values = floats(inputs[0])?;
         let width = self.width();
-        let mut winners = Vec::with_capacity(rows);
+        let mut winners = vec![];
         let scores = filled(&[rows, width], |scores: &mut [f32]| {
-            let table = values
-                .chunks_exact(columns)
-                .zip(scores.chunks_exact_mut(width));
-            winners.extend(table.map(|(row, scores)| self.classify(row, scores)));
+            let table = Rows {
+                values: &values,
+                columns,
+            };
+            let shares = table.share(scores, width, self.vectors.nanoseconds(), |rows, scores| {
+                let rows = rows.chunks_exact(columns);
+                rows.zip(scores.chunks_exact_mut(width))
+                    .map(|(row, scores)| self.classify(row, scores))
+                    .collect::<Vec<usize>>()
+            });
+            winners = shares.concat();
             self.transform.apply(scores, width);
             Ok(())
         })?;

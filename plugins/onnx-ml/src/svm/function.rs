@@ -94,6 +94,11 @@ impl Vectors {
         self.values.chunks_exact(self.columns)
     }
 
+    /// About how long a row takes to be compared with all vectors.
+    pub(crate) fn nanoseconds(&self) -> usize {
+        self.values.len() / 2
+    }
+
     /// Checks the width of an input.
     pub(crate) fn check(&self, columns: usize) -> TractResult<()> {
         ensure!(

@@ -10,6 +10,7 @@ use crate::{
     operator::{Kernel, Operator, Port},
     rows::{check_columns, extents, filled, floats, numeric, table},
     scores::PostTransform,
+    shares::Rows,
 };
 
 /// The operator.
@@ -102,9 +103,15 @@ impl Kernel for SvmRegressor {
         self.vectors.check(columns)?;
         let values = floats(inputs[0])?;
         let output = filled(&[rows, 1], |scores: &mut [f32]| {
-            for (score, row) in scores.iter_mut().zip(values.chunks_exact(columns)) {
-                *score = self.score(row);
-            }
+            let table = Rows {
+                values: &values,
+                columns,
+            };
+            table.share(scores, 1, self.vectors.nanoseconds(), |rows, scores| {
+                for (score, row) in scores.iter_mut().zip(rows.chunks_exact(columns)) {
+                    *score = self.score(row);
+                }
+            });
             self.transform.apply(scores, 1);
             Ok(())
         })?;

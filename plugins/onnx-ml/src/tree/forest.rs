@@ -3,7 +3,8 @@
 //! The two children of a branch lie side by side, so a step is one load, one
 //! comparison and one addition. Eight walks, of one row through eight trees or
 //! of eight rows through one tree, advance together without a jump that could
-//! be guessed wrong; a walk that has reached its leaf waits there.
+//! be guessed wrong; a walk that has reached its leaf waits there. As many steps
+//! as the shortest way to a leaf has need not ask whether it is reached.
 //!
 //! Invariant: `next` of a branch, and what comes after it, are positions of
 //! nodes, and no walk is endless: `layout` places each branch once.
@@ -13,6 +14,7 @@ mod rule;
 
 use tract_onnx::tract_hir::internal::Datum;
 
+use crate::shares::Rows;
 use rule::{Leq, Lt, Mixed, Rule};
 
 /// How many walks advance together.
@@ -69,11 +71,20 @@ struct Node<T> {
     flags: u32,
 }
 
+/// Where a tree begins, and how far its leaves are.
+#[derive(Debug, Clone, Copy)]
+struct Tree {
+    root: u32,
+    /// Steps to the nearest leaf, and to the farthest.
+    nearest: u32,
+    farthest: u32,
+}
+
 /// Flat trees.
 #[derive(Debug)]
 pub(crate) struct Forest<T> {
     nodes: Vec<Node<T>>,
-    roots: Vec<u32>,
+    trees: Vec<Tree>,
     /// The targets of votes; empty if every leaf votes on all, in order.
     vote_targets: Vec<u32>,
     vote_weights: Vec<T>,
@@ -108,7 +119,7 @@ impl<T: Number> Forest<T> {
         let all = |numbers: &[T]| numbers.iter().map(|number| (*number).into()).collect();
         Forest {
             nodes: self.nodes.iter().map(wide).collect(),
-            roots: self.roots.clone(),
+            trees: self.trees.clone(),
             vote_targets: self.vote_targets.clone(),
             vote_weights: all(&self.vote_weights),
             members: all(&self.members),
@@ -138,23 +149,25 @@ impl<T: Number> Forest<T> {
             Aggregate::Min | Aggregate::Max => f64::NAN,
         };
         let mut scores = vec![none; count * self.targets];
-        let table = Table { rows, columns };
-        match aggregate {
-            Aggregate::Sum | Aggregate::Average => {
-                self.walk(&table, &mut scores, |score, weight| *score += weight);
+        let table = Rows {
+            values: rows,
+            columns,
+        };
+        table.share(&mut scores, self.targets, self.steps(), |rows, scores| {
+            let table = Table { rows, columns };
+            match aggregate {
+                Aggregate::Sum | Aggregate::Average => {
+                    self.walk(&table, scores, |score, weight| *score += weight);
+                }
+                Aggregate::Min => {
+                    self.walk(&table, scores, |score, weight| *score = score.min(weight));
+                }
+                Aggregate::Max => {
+                    self.walk(&table, scores, |score, weight| *score = score.max(weight));
+                }
             }
-            Aggregate::Min => {
-                self.walk(&table, &mut scores, |score, weight| {
-                    *score = score.min(weight)
-                });
-            }
-            Aggregate::Max => {
-                self.walk(&table, &mut scores, |score, weight| {
-                    *score = score.max(weight)
-                });
-            }
-        }
-        let trees = self.roots.len().max(1) as f64;
+        });
+        let trees = self.trees.len().max(1) as f64;
         match aggregate {
             Aggregate::Sum => {}
             Aggregate::Average => scores.iter_mut().for_each(|score| *score /= trees),
@@ -164,6 +177,14 @@ impl<T: Number> Forest<T> {
             }
         }
         scores
+    }
+
+    /// About how many steps a row takes, each of a nanosecond.
+    fn steps(&self) -> usize {
+        let steps = self.trees.iter();
+        steps
+            .map(|tree| (tree.nearest as usize + tree.farthest as usize) / 2 + 1)
+            .sum()
     }
 
     fn walk(&self, table: &Table<T>, scores: &mut [f64], vote: impl Fn(&mut f64, f64) + Copy) {
@@ -186,10 +207,10 @@ impl<T: Number> Forest<T> {
     ) {
         let targets = self.targets;
         let grouped = table.count() / LANES * LANES;
-        for root in &self.roots {
+        for tree in &self.trees {
             for first in (0..grouped).step_by(LANES) {
                 let rows = std::array::from_fn(|lane| table.row(first + lane));
-                let leaves = self.descend::<R>([*root; LANES], rows);
+                let leaves = self.descend::<R>([tree; LANES], rows);
                 for (lane, leaf) in leaves.into_iter().enumerate() {
                     let score = &mut scores[(first + lane) * targets..][..targets];
                     self.vote(leaf, score, vote);
@@ -198,19 +219,31 @@ impl<T: Number> Forest<T> {
         }
         for row in grouped..table.count() {
             let score = &mut scores[row * targets..][..targets];
-            for roots in self.roots.chunks(LANES) {
-                let starts = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
-                let leaves = self.descend::<R>(starts, [table.row(row); LANES]);
-                for leaf in leaves.into_iter().take(roots.len()) {
+            for trees in self.trees.chunks(LANES) {
+                let group = std::array::from_fn(|lane| &trees[lane.min(trees.len() - 1)]);
+                let leaves = self.descend::<R>(group, [table.row(row); LANES]);
+                for leaf in leaves.into_iter().take(trees.len()) {
                     self.vote(leaf, score, vote);
                 }
             }
         }
     }
 
-    /// The leaves that are reached from `at`.
+    /// The leaves that rows reach, each in its tree.
     #[inline(always)]
-    fn descend<R: Rule<T>>(&self, mut at: [u32; LANES], rows: [&[T]; LANES]) -> [u32; LANES] {
+    fn descend<R: Rule<T>>(&self, trees: [&Tree; LANES], rows: [&[T]; LANES]) -> [u32; LANES] {
+        let mut at = trees.map(|tree| tree.root);
+        let nearest = trees.iter().map(|tree| tree.nearest).min().unwrap_or(0);
+        for _ in 0..nearest {
+            for lane in 0..LANES {
+                let node = &self.nodes[at[lane] as usize];
+                let value = rows[lane][node.feature as usize];
+                at[lane] = node.next + u32::from(!R::holds(self, node, value));
+            }
+        }
+        if trees.iter().all(|tree| tree.farthest == nearest) {
+            return at;
+        }
         loop {
             let mut open = 0;
             for lane in 0..LANES {

@@ -5,7 +5,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::{
     super::draft::{Branch, Draft, Mode, Node as Drafted},
     BRANCH, Forest, MAX_NUMBER, MISSING_IS_TRUE, MODE_SHIFT, NUMBER_SHIFT, Node, Number, ONE_VOTE,
-    RuleKind,
+    RuleKind, Tree,
 };
 
 impl<T: Number> Forest<T> {
@@ -13,7 +13,7 @@ impl<T: Number> Forest<T> {
     pub(crate) fn grow(draft: &Draft) -> TractResult<Self> {
         let mut forest = Self {
             nodes: Vec::with_capacity(draft.nodes.len()),
-            roots: Vec::with_capacity(draft.roots.len()),
+            trees: Vec::with_capacity(draft.roots.len()),
             vote_targets: draft.votes.iter().map(|vote| vote.target).collect(),
             vote_weights: draft.votes.iter().map(|vote| T::of(vote.weight)).collect(),
             members: vec![],
@@ -40,14 +40,22 @@ impl<T: Number> Forest<T> {
 
     fn place_tree(&mut self, draft: &Draft, root: u32, placed: &mut [bool]) -> TractResult<()> {
         let first = self.reserve(1)?;
-        self.roots.push(first);
-        let mut queue = vec![(root, first as usize)];
+        let mut tree = Tree {
+            root: first,
+            nearest: u32::MAX,
+            farthest: 0,
+        };
+        let mut queue = vec![(root, first as usize, 0)];
         let mut done = 0;
-        while let Some((position, place)) = queue.get(done).copied() {
+        while let Some((position, place, depth)) = queue.get(done).copied() {
             done += 1;
             let drafted = draft.nodes.get(position as usize);
             let node = match *drafted.context("a child does not exist")? {
-                Drafted::Leaf { start, end } => leaf(draft, start, end)?,
+                Drafted::Leaf { start, end } => {
+                    tree.nearest = tree.nearest.min(depth);
+                    tree.farthest = tree.farthest.max(depth);
+                    leaf(draft, start, end)?
+                }
                 Drafted::Branch(branch) => {
                     let placed = &mut placed[position as usize];
                     ensure!(
@@ -55,14 +63,15 @@ impl<T: Number> Forest<T> {
                         "the nodes form no trees: one is reached twice, or reaches itself"
                     );
                     let next = self.reserve(2)?;
-                    queue.push((branch.on_true, next as usize));
-                    queue.push((branch.on_false, next as usize + 1));
+                    queue.push((branch.on_true, next as usize, depth + 1));
+                    queue.push((branch.on_false, next as usize + 1, depth + 1));
                     self.columns = self.columns.max(branch.feature as usize + 1);
                     inner(&branch, next)?
                 }
             };
             self.nodes[place] = node;
         }
+        self.trees.push(tree);
         Ok(())
     }
 
