@@ -137,7 +137,7 @@ impl Call<'_> {
         let [height, width] = self.out;
         let bundles = &self.packed.bundles;
         // Pointwise and unpadded, an image is one long row.
-        let row = plan.taps.len() == 1 && !plan.copies();
+        let row = height == 1 || (plan.taps.len() == 1 && !plan.copies());
         let (extent, pixels) = if row {
             (height * width, 1)
         } else {

@@ -430,6 +430,17 @@ fn threads_convolve_as_one_does() {
         call,
     )
     .check();
+    let signal = Geometry {
+        kernel: [1, 5],
+        pads: [0, 2, 0, 2],
+        strides: [1, 2],
+        ..geometry
+    };
+    Call {
+        size: [1, 1500],
+        ..call_in(signal, call)
+    }
+    .check();
     call_in(
         Geometry {
             in_channels: 80,
