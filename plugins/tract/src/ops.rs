@@ -7,6 +7,7 @@ mod bounded;
 mod col2im;
 mod cum_prod;
 mod extremum;
+mod flatten;
 mod kernel;
 mod mat_mul;
 mod one_hot;
@@ -14,6 +15,7 @@ pub(crate) mod quantize;
 mod reverse_sequence;
 mod string_normalizer;
 mod tf_idf;
+mod tokenizer;
 mod upsample;
 
 use tract_onnx::{
@@ -34,11 +36,13 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("BitShift", bit_shift::bit_shift);
     registry.insert("Col2Im", col2im::col2im);
     registry.insert("CumProd", cum_prod::cum_prod);
+    registry.insert("Flatten", flatten::flatten);
     registry.insert("MatMul", mat_mul::mat_mul);
     registry.insert(quantize::QUANTIZE, quantize::quantize);
     registry.insert("ReverseSequence", reverse_sequence::reverse_sequence);
     registry.insert("StringNormalizer", string_normalizer::string_normalizer);
     registry.insert("TfIdfVectorizer", tf_idf::tf_idf_vectorizer);
+    registry.insert("Tokenizer", tokenizer::tokenizer);
     registry.insert("Upsample", upsample::upsample);
 }
 

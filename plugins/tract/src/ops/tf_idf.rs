@@ -1,4 +1,4 @@
-//! `TfIdfVectorizer` of numbers: how often each of some sequences occurs.
+//! `TfIdfVectorizer` of numbers or words: how often each of some sequences occurs.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,15 @@ pub(crate) fn tf_idf_vectorizer(
 ) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let number = |name| -> TractResult<usize> { Ok(usize::try_from(node.get_attr::<i64>(name)?)?) };
     let lengths = number("min_gram_length")?..=number("max_gram_length")?;
-    let pool: Vec<i64> = node.get_attr_vec("pool_int64s")?;
+    let mut words = None;
+    let pool: Vec<i64> = match node.get_attr_opt_vec::<&str>("pool_strings")? {
+        Some(pool) => {
+            let (numbered, pool) = numbered(&pool);
+            words = Some(numbered);
+            pool
+        }
+        None => node.get_attr_vec("pool_int64s")?,
+    };
     let starts: Vec<usize> = node
         .get_attr_vec::<i64>("ngram_counts")?
         .into_iter()
@@ -60,11 +68,23 @@ pub(crate) fn tf_idf_vectorizer(
     Ok(operator(TfIdf {
         width,
         max_skip: number("max_skip_count")?,
+        words,
         grams,
         lengths,
         weights: weighed(&columns, weights),
         mode,
     }))
+}
+
+/// Words by number, and the pool in those numbers.
+fn numbered(pool: &[&str]) -> (HashMap<String, i64>, Vec<i64>) {
+    let mut words = HashMap::new();
+    let mut number = |word: &&str| {
+        let next = words.len() as i64;
+        *words.entry((*word).to_owned()).or_insert(next)
+    };
+    let pool = pool.iter().map(&mut number).collect();
+    (words, pool)
 }
 
 /// The weight of each column, if there are any.
@@ -109,6 +129,8 @@ enum Mode {
 struct TfIdf {
     width: usize,
     max_skip: usize,
+    /// The words of the pool, by the number that stands for each.
+    words: Option<HashMap<String, i64>>,
     grams: HashMap<Vec<i64>, usize>,
     lengths: std::ops::RangeInclusive<usize>,
     weights: HashMap<usize, f32>,
@@ -124,11 +146,11 @@ impl Kernel for TfIdf {
         let [input] = inputs else {
             bail!("expected 1 input, got {}", inputs.len());
         };
-        ensure!(
-            matches!(input.kind, DatumType::I32 | DatumType::I64),
-            "sequences of {:?} are not supported",
-            input.kind
-        );
+        let fits = match self.words {
+            Some(_) => input.kind == DatumType::String,
+            None => matches!(input.kind, DatumType::I32 | DatumType::I64),
+        };
+        ensure!(fits, "sequences of {:?} are not supported", input.kind);
         let mut shape = input.shape.clone();
         ensure!(
             matches!(shape.len(), 1 | 2),
@@ -141,9 +163,7 @@ impl Kernel for TfIdf {
     }
 
     fn run(&self, inputs: &[&Tensor]) -> TractResult<Tensor> {
-        let numbers = inputs[0].cast_to::<i64>()?;
-        let numbers = numbers.try_as_plain_ram()?;
-        let numbers = numbers.as_slice::<i64>()?;
+        let numbers = self.numbers(inputs[0])?;
         let mut shape: TVec<usize> = inputs[0].shape().into();
         let last = shape.len() - 1;
         let extent = std::mem::replace(&mut shape[last], self.width);
@@ -159,6 +179,19 @@ impl Kernel for TfIdf {
 }
 
 impl TfIdf {
+    /// The input as numbers; none of the pool stands for another word.
+    fn numbers(&self, input: &Tensor) -> TractResult<Vec<i64>> {
+        if let Some(words) = &self.words {
+            let texts = input.try_as_plain_ram()?;
+            let texts = texts.as_slice::<String>()?.iter();
+            return Ok(texts
+                .map(|text| words.get(text).copied().unwrap_or(-1))
+                .collect());
+        }
+        let numbers = input.cast_to::<i64>()?;
+        Ok(numbers.try_as_plain_ram()?.as_slice::<i64>()?.to_vec())
+    }
+
     /// Sequences of one number are not counted again for each distance.
     fn count(&self, row: &[i64], counts: &mut [f32]) {
         for length in self.lengths.clone() {
