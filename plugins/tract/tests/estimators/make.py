@@ -26,9 +26,10 @@ import boosters
 import classifiers
 import pipelines
 import regressors
+import texts
 import transformers
 
-CASES = [case for room in (classifiers, regressors, transformers, pipelines, boosters) for case in room.cases()]
+CASES = [case for room in (classifiers, regressors, transformers, pipelines, texts, boosters) for case in room.cases()]
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 MAKE_ATTRIBUTE = onnx.helper.make_attribute
 
