@@ -82,15 +82,18 @@ fn together(planes: &[f32], area: usize, pixels: &mut [f32]) {
         pixels[planes.len()..].fill(0.0);
         return;
     }
-    let count = planes.len() / area;
+    let rows: [&[f32]; BLOCK] = std::array::from_fn(|lane| {
+        let plane = planes.get(lane * area..(lane + 1) * area);
+        plane.unwrap_or(&[])
+    });
     for (at, pixel) in pixels.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-        *pixel = std::array::from_fn(|lane| {
-            if lane < count {
-                planes[lane * area + at]
+        for lane in 0..BLOCK {
+            pixel[lane] = if at < rows[lane].len() {
+                rows[lane][at]
             } else {
                 0.0
-            }
-        });
+            };
+        }
     }
 }
 

@@ -1,4 +1,12 @@
 //! Pooling in the blocked layout.
+//!
+//! Inner loops count, for the reason that the convolution's do.
+
+#![expect(
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "see above"
+)]
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::ThreadPool;
@@ -247,16 +255,17 @@ impl Rows<'_> {
                     let line = (top + y * dilations[0]) * size[1] + column * STRIDE - pads[1];
                     let input = &self.input[line * BLOCK..][..(3 * STRIDE + KERNEL) * BLOCK];
                     for x in 0..KERNEL {
-                        for (at, result) in results.iter_mut().enumerate() {
-                            let input = vectors::<S, VECTORS>(&input[(at * STRIDE + x) * BLOCK..]);
+                        for pixel in 0..4 {
+                            let input = &input[(pixel * STRIDE + x) * BLOCK..];
+                            let input = vectors::<S, VECTORS>(input);
                             for at in 0..VECTORS {
-                                result[at] = step(result[at], input[at]);
+                                results[pixel][at] = step(results[pixel][at], input[at]);
                             }
                         }
                     }
                 }
-                for (at, result) in results.into_iter().enumerate() {
-                    self.store::<S, VECTORS>(simd, &row, column + at, result, output);
+                for pixel in 0..4 {
+                    self.store::<S, VECTORS>(simd, &row, column + pixel, results[pixel], output);
                 }
             }
         }
@@ -318,15 +327,17 @@ impl Rows<'_> {
         let output = S::as_mut_simd_f32s(&mut output[column * BLOCK..][..BLOCK]).0;
         let count = match self.mean {
             Mean::None => {
-                output.copy_from_slice(&result);
+                for at in 0..VECTORS {
+                    output[at] = result[at];
+                }
                 return;
             }
             Mean::OfInput => row.height * self.frame.inside(1, column).0.len(),
             Mean::WithPadding => self.frame.padded(0, row.row) * self.frame.padded(1, column),
         };
         let count = simd.splat_f32s(count as f32);
-        for (output, sum) in output.iter_mut().zip(result) {
-            *output = simd.div_f32s(sum, count);
+        for at in 0..VECTORS {
+            output[at] = simd.div_f32s(result[at], count);
         }
     }
 }

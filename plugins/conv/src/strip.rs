@@ -3,6 +3,15 @@
 //! For every input channel of every tap, a tile multiplies one number of each of its
 //! pixels by a row of weights, one for each output channel. With sixteen lanes a tile is
 //! 14 pixels by two blocks, 28 sums for 16 loads, and needs 31 of the 32 registers.
+//!
+//! Loops count: adapters of iterators are calls unless the linker optimises, and
+//! a call in here empties the registers.
+
+#![expect(
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "see above"
+)]
 
 use std::ops::Range;
 
@@ -145,20 +154,18 @@ fn begin<S: Simd, const PIXELS: usize, const VECTORS: usize>(
     let together = BLOCK / S::F32_LANES;
     if let Some(bias) = unit.bias {
         let bias = &S::as_simd_f32s(bias).0[..VECTORS];
-        for sums in &mut sums {
-            sums.copy_from_slice(bias);
+        for pixel in 0..PIXELS {
+            for vector in 0..VECTORS {
+                sums[pixel][vector] = bias[vector];
+            }
         }
     } else {
-        for (block, output) in unit
-            .output
-            .iter()
-            .enumerate()
-            .take(VECTORS.div_ceil(together))
-        {
-            let old = S::as_simd_f32s(&output[pixel * BLOCK..][..PIXELS * BLOCK]).0;
-            for (sums, old) in sums.iter_mut().zip(old.chunks_exact(together)) {
-                for (at, old) in old.iter().enumerate() {
-                    sums[block * together + at] = *old;
+        for block in 0..VECTORS.div_ceil(together) {
+            let old = &unit.output[block][pixel * BLOCK..][..PIXELS * BLOCK];
+            let old = &S::as_simd_f32s(old).0[..PIXELS * together];
+            for pixel in 0..PIXELS {
+                for at in 0..together {
+                    sums[pixel][block * together + at] = old[pixel * together + at];
                 }
             }
         }
@@ -205,26 +212,23 @@ fn finish<S: Simd, const PIXELS: usize, const VECTORS: usize>(
 ) {
     let together = BLOCK / S::F32_LANES;
     let bounds = splat_both(simd, unit.bounds);
-    let place = pixel * BLOCK..(pixel + PIXELS) * BLOCK;
-    for (block, output) in unit
-        .output
-        .iter_mut()
-        .enumerate()
-        .take(VECTORS.div_ceil(together))
-    {
+    for block in 0..VECTORS.div_ceil(together) {
         if let Some(addend) = unit.addend {
-            let addend = S::as_simd_f32s(&addend[block][place.clone()]).0;
-            for (sums, addend) in sums.iter_mut().zip(addend.chunks_exact(together)) {
-                for (at, addend) in addend.iter().enumerate() {
-                    let sum = &mut sums[block * together + at];
-                    *sum = simd.add_f32s(*sum, *addend);
+            let addend = &addend[block][pixel * BLOCK..][..PIXELS * BLOCK];
+            let addend = &S::as_simd_f32s(addend).0[..PIXELS * together];
+            for pixel in 0..PIXELS {
+                for at in 0..together {
+                    let sum = &mut sums[pixel][block * together + at];
+                    *sum = simd.add_f32s(*sum, addend[pixel * together + at]);
                 }
             }
         }
-        let output = S::as_mut_simd_f32s(&mut output[place.clone()]).0;
-        for (sums, output) in sums.iter().zip(output.chunks_exact_mut(together)) {
-            for (at, output) in output.iter_mut().enumerate() {
-                *output = bound(simd, sums[block * together + at], bounds);
+        let output = &mut unit.output[block][pixel * BLOCK..][..PIXELS * BLOCK];
+        let output = &mut S::as_mut_simd_f32s(output).0[..PIXELS * together];
+        for pixel in 0..PIXELS {
+            for at in 0..together {
+                let sum = sums[pixel][block * together + at];
+                output[pixel * together + at] = bound(simd, sum, bounds);
             }
         }
     }
