@@ -35,6 +35,7 @@ mod examples;
 mod failures;
 mod flags;
 mod images;
+mod labels;
 mod load;
 mod local;
 mod models;

@@ -533,6 +533,34 @@ def printing():
     check("repr", lambda np, a: repr(a), a)
 
 
+def objects():
+    """Labels and words: arrays of objects, which are moved and compared but not computed with."""
+    shape = shape_of(rng.choice([1, 2]))
+    words = [rng.choice(["", "a", "bb", "\u010d", None]) for _ in range(math.prod(shape))]
+    a = [np.array(words, dtype=object).reshape(shape) for np in (ours, real)]
+    text = rng.choice(
+        [
+            "a[0]",
+            "a[-1:]",
+            "a[a == 'a']",
+            "a == 'bb'",
+            "'a' != a",
+            "a == a[0]",
+            "a.T.copy()",
+            "a.reshape(-1)",
+            "np.concatenate([a, a])",
+            "np.stack([a, a])",
+            "np.where(a == 'a')[0]",
+            "a.astype(object)",
+            "a.dtype == object",
+            "[each for each in a.ravel()]",
+            "np.array(a.tolist(), dtype=object)",
+            "repr(a)",
+        ]
+    )
+    check(text, lambda np, a: eval(text, {"np": np, "a": a}), a, exact=True)
+
+
 GROUPS = [
     binary,
     operators,
@@ -547,6 +575,7 @@ GROUPS = [
     creating,
     scalars,
     printing,
+    objects,
 ]
 for group in GROUPS:
     for _ in range(CASES):

@@ -4,6 +4,7 @@ from array import array as buffer_of
 from math import prod
 
 from numpy import _dtypes, _scalars, _storage
+from numpy._buffers import Objects
 from numpy._missing import missing
 
 _operations = None
@@ -40,6 +41,8 @@ class ndarray:
     def __new__(cls, shape, dtype=float):
         kind = _dtypes.find(dtype)
         extents = _shaping.as_shape(shape)
+        if kind is _dtypes.OBJECT:
+            return make(Objects([None]) * prod(extents), extents, kind)
         return make(buffer_of(kind.code, bytes(kind.itemsize * prod(extents))), extents, kind)
 
     # What it is.
@@ -139,10 +142,11 @@ class ndarray:
             position = index[0] if len(index) == 1 else index
             if isinstance(position, int) and self.ndim != 1:
                 return self.ravel()[position].item()
-            return self[position].item()
+            found = self[position]
+            return found if self.dtype is _dtypes.OBJECT else found.item()
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return _scalars.wrap(self._data()[0], self.dtype).item()
+        return self.tolist() if not self._shape else self.ravel().tolist()[0]
 
     def tobytes(self, order="C"):
         """The elements' bytes in order, little endian."""
@@ -241,6 +245,8 @@ class ndarray:
         return _printing.show(self)
 
     def __reduce__(self):
+        if self.dtype is _dtypes.OBJECT:
+            return (_shaping.array, (self.tolist(), self.dtype))
         return (_rebuild, (self.tobytes(), self._shape, self.dtype.name))
 
     # Shape.
@@ -379,11 +385,14 @@ def _rebuild(content, shape, name):
 
 
 def _install_operators():
-    foreign = (str, bytes, dict, set, type(None))
+    foreign = (bytes, dict, set)
+    objects = (str, type(None))
 
     def binary(name, reflected=False):
         def operate(self, other):
             if isinstance(other, foreign):
+                return NotImplemented
+            if isinstance(other, objects) and self.dtype is not _dtypes.OBJECT:
                 return NotImplemented
             operation = getattr(_operations, name)
             return operation(other, self) if reflected else operation(self, other)

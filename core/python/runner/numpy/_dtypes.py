@@ -2,6 +2,7 @@
 
 from array import array
 
+from numpy._buffers import Objects
 from numpy._missing import missing
 
 
@@ -16,6 +17,8 @@ class dtype:
     @property
     def str(self):
         """Byte order, kind and size, e.g. `<f4`."""
+        if self.kind == "O":
+            return "|O"
         order = "|" if self.itemsize == 1 else "<"
         return f"{order}{self.kind}{self.itemsize}"
 
@@ -73,8 +76,9 @@ UINT32 = _make("uint32", "u", "I", "I", 4)
 UINT64 = _make("uint64", "u", "L", "Q", 8)
 FLOAT32 = _make("float32", "f", "f", "f", 4)
 FLOAT64 = _make("float64", "f", "d", "d", 8)
+OBJECT = _make("object", "O", "O", "O", 8)
 
-ALL = (BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT32, FLOAT64)
+ALL = (BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT32, FLOAT64, OBJECT)
 
 _NAMES = {each.name: each for each in ALL}
 _NAMES.update({each.str: each for each in ALL})
@@ -96,6 +100,8 @@ _NAMES.update(
         bool: BOOL,
         int: INT64,
         float: FLOAT64,
+        object: OBJECT,
+        "O8": OBJECT,
         None: FLOAT64,
     }
 )
@@ -105,8 +111,6 @@ _ELSEWHERE = (
     "e",
     "f2",
     "complex",
-    "object",
-    "O",
     "str",
     "datetime64",
     "timedelta64",
@@ -139,10 +143,12 @@ def find(kind):
 
 
 def _promote(first, second):
-    if first is second or second is BOOL:
+    if first is second or first is OBJECT:
         return first
-    if first is BOOL:
+    if second is OBJECT or first is BOOL:
         return second
+    if second is BOOL:
+        return first
     if first.kind == "f" or second.kind == "f":
         narrow = all(each is FLOAT32 or each.itemsize <= 2 for each in (first, second))
         return FLOAT32 if narrow else FLOAT64
@@ -164,7 +170,7 @@ def promote(first, second):
 
 def can_cast_same_kind(source, target):
     """Whether an in-place operation may store `source` into `target`."""
-    order = "buif"
+    order = "buifO"
     if source.kind == "i" and target.kind == "u":
         return False
     return order.index(source.kind) <= order.index(target.kind)
@@ -172,6 +178,8 @@ def can_cast_same_kind(source, target):
 
 def store(values, kind):
     """An `array.array` of computed values; integers wrap round as in C."""
+    if kind is OBJECT:
+        return Objects(values)
     if kind.kind in "iu" and not isinstance(values, list):
         values = list(values)
     try:
@@ -186,6 +194,10 @@ def convert(data, source, target):
     """The elements of `data`, of type `source`, as type `target`; shares nothing unless equal."""
     if source is target:
         return data
+    if target is OBJECT:
+        return Objects(map(bool, data) if source is BOOL else data)
+    if source is OBJECT:
+        return store([_number(each, target) for each in data], target)
     if target.kind == "f":
         # Through a list: an array given an array of another code appends one by one.
         return array(target.code, data.tolist())
@@ -196,6 +208,12 @@ def convert(data, source, target):
     if source.limits and target.limits and source.itemsize == target.itemsize:
         return array(target.code, data.tobytes())
     return store(data.tolist(), target)
+
+
+def _number(value, target):
+    if target.kind == "f":
+        return float(value)
+    return bool(value) if target is BOOL else int(value)
 
 
 def _truncated(data):
@@ -210,6 +228,8 @@ def checked(value, kind):
 
     Raises OverflowError for an integer that does not fit, as numpy does.
     """
+    if kind is OBJECT:
+        return value
     if kind.kind == "f":
         return float(value) if kind is FLOAT64 else array("f", (value,))[0]
     if kind is BOOL:

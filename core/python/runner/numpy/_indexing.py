@@ -1,11 +1,11 @@
 """Reading and writing by index: numbers, slices, masks, and arrays of positions."""
 
-from array import array as buffer_of
 from itertools import product
 from math import prod
 
 from numpy import _dtypes, _scalars, _storage
 from numpy._array import make, ndarray
+from numpy._buffers import buffer as buffer_of
 from numpy._missing import missing
 from numpy._shaping import array, asarray, broadcast_to, ravel, transpose
 
@@ -250,6 +250,8 @@ def _put_picked(a, items, picks, value):
 
 def _as_values(value, shape, kind):
     """The value as a buffer of elements for that shape."""
+    if kind is _dtypes.OBJECT and not isinstance(value, list | tuple | ndarray):
+        return buffer_of("O", (value,)) * prod(shape)
     if isinstance(value, int | float) and not isinstance(value, _scalars.generic):
         if kind.kind in "iu" and isinstance(value, float):
             value = int(value)

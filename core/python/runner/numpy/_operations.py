@@ -31,6 +31,8 @@ def _operand(value):
         return None, value, BOOL
     if isinstance(value, int | float):
         return None, value, None
+    if isinstance(value, str) or value is None:
+        return None, value, _dtypes.OBJECT
     value = asarray(value)
     return value, None, value.dtype
 
@@ -43,6 +45,8 @@ def _common(first, second, left, right):
         both = isinstance(left, int) and isinstance(right, int)
         return INT64 if both else FLOAT64
     kind, plain = (first, right) if second is None else (second, left)
+    if kind is _dtypes.OBJECT:
+        return kind
     if isinstance(plain, float):
         return kind if kind.kind == "f" else FLOAT64
     return INT64 if kind is BOOL else kind
@@ -274,7 +278,7 @@ def _comparison(function, doc):
         second, right, right_kind = _operand(x2)
         if _is_whole(left, left_kind) and _is_whole(right, right_kind):
             return _compare_whole(function, first, left, second, right)
-        return _binary(_mapped(function), x1, x2, BOOL)
+        return _binary(_mapped(function), x1, x2, BOOL, allowed="biufO")
 
     compare.__doc__ = doc
     compare.__name__ = function.__name__
@@ -282,7 +286,7 @@ def _comparison(function, doc):
 
 
 def _is_whole(plain, kind):
-    return isinstance(plain, int) if kind is None else kind.kind != "f"
+    return isinstance(plain, int) if kind is None else kind.kind in "biu"
 
 
 def _compare_whole(function, first, left, second, right):

@@ -71,7 +71,7 @@ def _block(a, form, indent, separator, summary, width):
     else:
         items = range(extent)
     if a.ndim == 1:
-        words = ["..." if item is None else form(a[item].item()) for item in items]
+        words = ["..." if item is None else form(a.item(item)) for item in items]
         return _lines(words, indent, separator, width)
     gap = separator.rstrip() + "\n" * (a.ndim - 1) + indent
     inner = indent + " "
@@ -99,6 +99,8 @@ def _lines(words, indent, separator, width):
 
 def _formatter(a):
     values = a.ravel().tolist()
+    if a.dtype is _dtypes.OBJECT:
+        return repr
     if a.dtype.kind != "f":
         if a.dtype is _dtypes.BOOL:
             return lambda value: str(value).rjust(len("False"))

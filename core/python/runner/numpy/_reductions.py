@@ -3,11 +3,11 @@
 import builtins
 import math
 import operator
-from array import array as buffer_of
 from itertools import accumulate
 
 from numpy import _dtypes, _operations, _scalars, _storage
 from numpy._array import make
+from numpy._buffers import buffer as buffer_of
 from numpy._dtypes import BOOL, FLOAT64, INT64, UINT64
 from numpy._missing import missing
 from numpy._shaping import asarray, ravel, reshape, transpose

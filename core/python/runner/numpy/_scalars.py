@@ -335,6 +335,8 @@ def wrap(value, kind):
         return TRUE if value else FALSE
     if kind is _dtypes.FLOAT32:
         return float.__new__(float32, value)
+    if kind is _dtypes.OBJECT:
+        return value
     return int.__new__(kind.type, value)
 
 

@@ -6,6 +6,7 @@ from math import prod
 
 from numpy import _dtypes, _scalars, _storage
 from numpy._array import make, ndarray
+from numpy._buffers import Objects, buffer
 from numpy._missing import missing
 
 _SEQUENCES = (list, tuple)
@@ -27,6 +28,8 @@ def as_shape(shape):
 
 def array(object, dtype=None, copy=True, order="K", ndmin=0):
     """An array of the values given."""
+    if dtype is str:
+        return _texts(object, copy, ndmin)
     kind = None if dtype is None else _dtypes.find(dtype)
     if isinstance(object, ndarray):
         made = object if kind in (None, object.dtype) else object.astype(kind)
@@ -39,9 +42,17 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0):
     return made
 
 
+def _texts(values, copy, ndmin):
+    """Texts as objects: there is no type of texts here."""
+    made = array(values, None, copy, ndmin=ndmin)
+    if made.dtype is not _dtypes.OBJECT or set(map(type, made._data())) - {str}:
+        raise missing("the conversion of anything to text")
+    return made
+
+
 def asarray(a, dtype=None, order=None):
     """The array itself, or an array of the values given."""
-    if isinstance(a, ndarray) and (dtype is None or _dtypes.find(dtype) is a.dtype):
+    if isinstance(a, ndarray) and (dtype is None or dtype is not str and _dtypes.find(dtype) is a.dtype):
         return a
     return array(a, dtype, copy=False)
 
@@ -54,6 +65,8 @@ def _from_values(values, kind):
     if isinstance(values, _scalars.generic):
         made = make(buffer_of(values.dtype.code, (_raw(values),)), (), values.dtype)
         return made if kind is None else made.astype(kind)
+    if kind is _dtypes.OBJECT or kind is None and isinstance(values, str):
+        return make(Objects([values]), (), _dtypes.OBJECT)
     if isinstance(values, bytes | bytearray | memoryview | str | dict | set) or values is None:
         if kind is not None and kind.kind == "f" and (values is None or isinstance(values, str)):
             return make(buffer_of(kind.code, (_as_float(values),)), (), kind)
@@ -114,7 +127,7 @@ def _from_arrays(level, outer, kind):
     if any(each._shape != inner for each in arrays):
         raise _ragged(len(outer))
     target = kind or common_type(arrays)
-    data = buffer_of(target.code)
+    data = buffer(target.code)
     for each in arrays:
         data.extend(_dtypes.convert(each._data(), each.dtype, target))
     return make(data, outer + inner, target)
@@ -146,11 +159,19 @@ def _refuse(each):
 
 
 def _filled(values, shape, kind, natural):
+    if kind is _dtypes.OBJECT:
+        return make(Objects(_plain(each) for each in values), shape, kind)
     if kind is None:
         if natural is None:
-            raise missing("an array of text or None")
+            if set(map(type, values)) - {str, type(None)}:
+                raise missing("an array of text and numbers")
+            return make(Objects(values), shape, _dtypes.OBJECT)
         return make(_natural_buffer(values, natural), shape, natural)
     return make(_buffer_as(values, kind, natural), shape, kind)
+
+
+def _plain(value):
+    return value.item() if isinstance(value, _scalars.generic) else value
 
 
 def _natural_buffer(values, natural):
@@ -479,7 +500,7 @@ def concatenate(arrays, axis=0, out=None, dtype=None):
 def _joined(parts, place, kind):
     blocks = [_dtypes.convert(each._data(), each.dtype, kind) for each in parts]
     sizes = [prod(each._shape[place:]) for each in parts]
-    data = buffer_of(kind.code)
+    data = buffer(kind.code)
     for index in range(prod(parts[0]._shape[:place])):
         for block, size in zip(blocks, sizes, strict=True):
             data.extend(block[index * size : (index + 1) * size])
@@ -534,7 +555,7 @@ def tile(A, reps):
                 concatenate([made] * count, place)
                 if count
                 else make(
-                    buffer_of(a.dtype.code), (*shape[:place], 0, *shape[place + 1 :]), a.dtype
+                    buffer(a.dtype.code), (*shape[:place], 0, *shape[place + 1 :]), a.dtype
                 )
             )
     return made.copy()

@@ -5,8 +5,9 @@ each dimension, counted in elements. Innermost rows are moved with Python's
 extended slices, which is what makes this fast enough.
 """
 
-from array import array
 from math import prod
+
+from numpy._buffers import buffer as buffer_of
 
 
 def strides_of(shape):
@@ -34,7 +35,7 @@ def is_dense(shape, strides):
 def gather(buffer, offset, shape, strides):
     """The elements in order, in a new buffer."""
     if 0 in shape:
-        return array(buffer.typecode)
+        return buffer_of(buffer.typecode)
     if not shape:
         return buffer[offset : offset + 1]
     if is_dense(shape, strides):
@@ -44,7 +45,7 @@ def gather(buffer, offset, shape, strides):
         return _row(buffer, offset, extent, stride)
     if stride == 0:
         return gather(buffer, offset, shape[1:], strides[1:]) * extent
-    gathered = array(buffer.typecode)
+    gathered = buffer_of(buffer.typecode)
     for index in range(extent):
         gathered.extend(gather(buffer, offset + index * stride, shape[1:], strides[1:]))
     return gathered

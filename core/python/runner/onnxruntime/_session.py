@@ -12,6 +12,7 @@ from struct import pack, unpack_from
 import numpy
 from componentize_py_types import Err
 from numpy._array import make as from_buffer
+from numpy._buffers import Objects
 from wit_world.imports import direct, graph, model_info
 from wit_world.imports.errors import ErrorCode
 
@@ -29,7 +30,14 @@ _CODES = {
     "int64": 4,
     "uint8": 5,
     "bool": 6,
+    "int8": 8,
+    "int16": 9,
+    "uint16": 10,
+    "uint32": 11,
+    "uint64": 12,
+    "object": 13,
 }
+_OBJECT = numpy.dtype(object)
 _DTYPES = {code: numpy.dtype(name) for name, code in _CODES.items()}
 _KINDS = {
     "tensor(float)": "float32",
@@ -38,6 +46,12 @@ _KINDS = {
     "tensor(int64)": "int64",
     "tensor(uint8)": "uint8",
     "tensor(bool)": "bool",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
+    "tensor(string)": "object",
 }
 _KIND_NAMES = {name: kind for kind, name in _KINDS.items()}
 _ERRORS = {
@@ -80,6 +94,7 @@ class InferenceSession:
             loaded, inputs, outputs = _load_file(os.fspath(path_or_bytes))
         self._graph = loaded
         self._context = _ask(loaded.init_execution_context)
+        self._keys = {name: keys.value for name, keys in direct.maps(self._context)}
         self._inputs = inputs
         self._outputs = outputs
         self._by_name = {each.name: each for each in inputs}
@@ -119,6 +134,9 @@ class InferenceSession:
         except Err as failed:
             raise _error(failed.value.code, failed.value.text) from None
         arrays = _arrays(computed)
+        if self._keys:
+            named = zip(self._output_names, arrays)
+            arrays = [_maps(each, self._keys[name]) if name in self._keys else each for name, each in named]
         if wanted is self._output_names:
             return arrays
         found = dict(zip(self._output_names, arrays))
@@ -135,7 +153,13 @@ class InferenceSession:
             raise ValueError(
                 f"the model has no input `{stranger}`; it has {', '.join(self._by_name)}"
             )
-        return b"".join([_packed(input_feed[name], spec) for name, spec in self._by_name.items()])
+        return b"".join([self._pack(input_feed[name], spec) for name, spec in self._by_name.items()])
+
+    def _pack(self, value, spec):
+        keys = self._keys.get(spec.name)
+        if keys is None:
+            return _packed(value, spec)
+        return _packed_map(value, spec, keys)
 
 
 def _load_file(path):
@@ -186,6 +210,24 @@ def _error(code, text):
     return kind(f"[ONNXRuntimeError] : {code.name} : {text}")
 
 
+def _packed_map(value, spec, keys):
+    """A map as the row that the host takes: 0, or no text, for what it does not name."""
+    if not isinstance(value, dict):
+        raise errors.InvalidArgument(
+            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Unexpected input data type. "
+            f"Actual: ({type(value).__name__}) , expected: ({spec.type})"
+        )
+    element = spec.type.rpartition(",")[2].removesuffix(")")
+    absent = "" if element == "tensor(string)" else 0
+    row = [value.get(key, absent) for key in keys]
+    return _packed([row], NodeArg(spec.name, element, [1, len(keys)]))
+
+
+def _maps(table, keys):
+    """The rows of a table as maps."""
+    return [dict(zip(keys, row)) for row in table.tolist()]
+
+
 def _packed(value, spec):
     wanted = _KINDS.get(spec.type)
     if isinstance(value, numpy.ndarray):
@@ -205,7 +247,21 @@ def _packed(value, spec):
     if len(shape) != len(spec.shape) or any(map(_differ, shape, spec.shape)):
         raise _misfit(shape, spec)
     rank = len(shape)
-    return pack(f"<BBH{rank}I", code, rank, 0, *shape) + array.tobytes()
+    return pack(f"<BBH{rank}I", code, rank, 0, *shape) + _elements(array)
+
+
+def _elements(array):
+    if array.dtype is not _OBJECT:
+        return array.tobytes()
+    texts = []
+    for each in array.ravel().tolist():
+        if not isinstance(each, str):
+            raise errors.InvalidArgument(
+                f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : {each!r} is no text"
+            )
+        text = each.encode()
+        texts.append(pack("<I", len(text)) + text)
+    return b"".join(texts)
 
 
 def _differ(given, expected):
@@ -236,9 +292,24 @@ def _arrays(packed):
         dtype, rank = _DTYPES[packed[begin]], packed[begin + 1]
         shape = unpack_from(f"<{rank}I", packed, begin + 4)
         begin += 4 + 4 * rank
+        if dtype is _OBJECT:
+            texts, begin = _texts(view, begin, prod(shape))
+            arrays.append(from_buffer(Objects(texts), shape, dtype))
+            continue
         behind = begin + prod(shape) * dtype.itemsize
         buffer = buffer_of(dtype.code)
         buffer.frombytes(view[begin:behind])
         arrays.append(from_buffer(buffer, shape, dtype))
         begin = behind
     return arrays
+
+
+def _texts(packed, begin, count):
+    """So many texts, and where they end."""
+    texts = []
+    for _ in range(count):
+        (length,) = unpack_from("<I", packed, begin)
+        begin += 4
+        texts.append(str(packed[begin : begin + length], "utf-8"))
+        begin += length
+    return texts, begin
