@@ -1,4 +1,7 @@
 //! Laying out a draft: each branch gets a place, its children lie after it.
+//!
+//! Where it costs little, leaves that are nearer than others are moved down to
+//! where the farthest are: a walk then need not ask whether it has arrived.
 
 use tract_onnx::tract_hir::internal::*;
 
@@ -7,6 +10,12 @@ use super::{
     BRANCH, Forest, MAX_NUMBER, MISSING_IS_TRUE, MODE_SHIFT, NUMBER_SHIFT, Node, Number, ONE_VOTE,
     RuleKind, Tree,
 };
+
+/// Deeper trees keep leaves where they are.
+const MAX_EVEN_DEPTH: u32 = 8;
+
+/// How many times as many nodes an even tree may have.
+const MAX_GROWTH: usize = 2;
 
 impl<T: Number> Forest<T> {
     /// Lays out a draft whose nodes must form trees.
@@ -71,7 +80,49 @@ impl<T: Number> Forest<T> {
             };
             self.nodes[place] = node;
         }
+        self.make_even(&mut tree)?;
         self.trees.push(tree);
+        Ok(())
+    }
+
+    /// Gives the last tree a leaf, or a copy of one, at the end of every way. The
+    /// branches to the copies may choose as they like.
+    fn make_even(&mut self, tree: &mut Tree) -> TractResult<()> {
+        let root = tree.root as usize;
+        if tree.nearest == tree.farthest || tree.farthest > MAX_EVEN_DEPTH {
+            return Ok(());
+        }
+        let count = (2 << tree.farthest) - 1;
+        if count > MAX_GROWTH * (self.nodes.len() - root) {
+            return Ok(());
+        }
+        let uneven = self.nodes.split_off(root);
+        self.reserve(count)?;
+        // Which node each place is made of. The children of place i are 2 i + 1 and after.
+        let mut sources = vec![0; count];
+        for place in 0..count {
+            let source = sources[place];
+            let mut node = uneven[source];
+            let child = 2 * place + 1;
+            if child < count {
+                if node.flags & BRANCH != 0 {
+                    sources[child] = node.next as usize - root;
+                    sources[child + 1] = sources[child] + 1;
+                } else {
+                    sources[child] = source;
+                    sources[child + 1] = source;
+                    node = Node {
+                        value: T::of(0.0),
+                        feature: 0,
+                        next: 0,
+                        flags: BRANCH,
+                    };
+                }
+                node.next = tree.root + child as u32;
+            }
+            self.nodes[root + place] = node;
+        }
+        tree.nearest = tree.farthest;
         Ok(())
     }
 
