@@ -29,7 +29,7 @@ use crate::{attributes::MAX_RANK, ops, session::Unfit};
 const MADE_BASE: u64 = 24 << 20;
 
 /// so many times the bytes of its weights.
-const MADE_FACTOR: u64 = 4;
+const MADE_FACTOR: u64 = 12;
 
 /// A tensor of a call may take so many bytes, and
 const TENSOR_BASE: u64 = 256 << 20;
@@ -40,6 +40,9 @@ const TENSOR_FACTOR: u64 = 256;
 
 /// The most elements of any tensor: 4 GiB of floats.
 pub(crate) const MAX_ELEMENTS: u64 = 1 << 30;
+
+/// The most copies that a tensor is tiled from: a mask of 4096 × 4096.
+const MAX_COPIES: u64 = 1 << 24;
 
 /// The most bytes that a tensor of a call may take.
 pub(crate) fn largest_tensor(weights: u64, inputs: u64) -> u64 {
@@ -369,8 +372,8 @@ fn check_repeats(repeats: &InferenceFact) -> TractResult<()> {
             copies.saturating_mul(n.unsigned_abs().max(1))
         });
         ensure!(
-            copies <= TENSOR_BASE,
-            "{copies} copies of a tensor are asked for, there can be at most {TENSOR_BASE}"
+            copies <= MAX_COPIES,
+            "{copies} copies of a tensor are asked for, there can be at most {MAX_COPIES}"
         );
     }
     Ok(())

@@ -205,6 +205,8 @@ fn start(path: &Path, from: usize, to: usize) -> Child {
         .args(["-c", &limited])
         .arg(env::current_exe().unwrap())
         .args(["victim", "--exact", "--ignored", "--nocapture"])
+        // Names of places in the code take more memory than models.
+        .envs([("RUST_BACKTRACE", "0"), ("RUST_LIB_BACKTRACE", "0")])
         .env("LUSK_DAMAGE_MODEL", path)
         .env("LUSK_DAMAGE_FROM", from.to_string())
         .env("LUSK_DAMAGE_TO", to.to_string())

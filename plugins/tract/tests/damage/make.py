@@ -38,6 +38,8 @@ def graph(nodes, inputs, outputs, constants=(), name="g"):
 
 def write(name, nodes, inputs, outputs, constants=(), version=18):
     imports = [helper.make_opsetid("", version)]
+    if any(node.domain for node in nodes):
+        imports.append(helper.make_opsetid("com.microsoft", 1))
     model = helper.make_model(
         graph(nodes, inputs, outputs, constants),
         opset_imports=imports,
@@ -211,6 +213,16 @@ def main():
                          max_skip_count=1, mode="TF", ngram_counts=[0, 2],
                          ngram_indexes=[0, 1, 2, 3], pool_int64s=[2, 3, 5, 4, 5, 6])],
           [value("x", 1, 6, kind=INT64)], [value("y", None, None)])
+
+    write("tokens", [
+        node("StringNormalizer", "x", "n", case_change_action="LOWER", stopwords=["the"]),
+        node("Tokenizer", "n", "t", domain="com.microsoft", mark=0, mincharnum=1,
+             pad_value="#", tokenexp="[a-z]{1,9}"),
+        node("Flatten", "t", "f"),
+        node("TfIdfVectorizer", "f", min_gram_length=1, max_gram_length=2,
+             max_skip_count=0, mode="TF", ngram_counts=[0, 2], ngram_indexes=[0, 1, 2],
+             pool_strings=["word", "cat", "word", "cat"]),
+    ], [value("x", "n", kind=TensorProto.STRING)], [value("y", None, None)])
 
     # What a caller's values ask for.
     for operator, shape in [("Expand", [3]), ("Tile", [2]), ("Reshape", [2]), ("Pad", [4])]:
