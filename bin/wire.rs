@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -48,6 +49,8 @@ pub(crate) struct NodeOptions {
     pub(crate) ephemeral: bool,
     /// Largest request body of the scoring door.
     pub(crate) max_body_bytes: usize,
+    /// Most threads that calls of models share; none for one a core.
+    pub(crate) model_threads: Option<NonZeroUsize>,
     /// Name of the one workspace.
     pub(crate) workspace: WorkspaceName,
     /// Where the workspace's images are kept and found.
@@ -92,7 +95,7 @@ impl Node {
 
         let store = open_store(folder.path()).await?;
         let outputs = output_keeper(&folder, options.outputs.as_deref())?;
-        let local = replica_host(&folder, outputs.clone())?;
+        let local = replica_host(&folder, outputs.clone(), options.model_threads)?;
         let mirror_log = mirror_log(&folder)?;
         let router = Arc::new(Router::new());
         let stopping = CancellationToken::new();
@@ -285,16 +288,21 @@ async fn open_store(data: &Path) -> anyhow::Result<Store> {
 }
 
 /// The engines for models, the preferred one first.
-pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(TractBackend::new())]
+pub(crate) fn backends(model_threads: Option<NonZeroUsize>) -> Vec<Arc<dyn Backend>> {
+    let tract = model_threads.map_or_else(TractBackend::new, TractBackend::on_cores);
+    vec![Arc::new(tract)]
 }
 
-fn replica_host(folder: &DataFolder, outputs: Arc<OutputKeeper>) -> anyhow::Result<Arc<LocalHost>> {
+fn replica_host(
+    folder: &DataFolder,
+    outputs: Arc<OutputKeeper>,
+    model_threads: Option<NonZeroUsize>,
+) -> anyhow::Result<Arc<LocalHost>> {
     let binary = std::env::current_exe().context("finding this program's file")?;
     Ok(LocalHost::new(LocalHostOptions {
         aot_dir: folder.aot(),
         tmp_dir: folder.tmp(),
-        backends: backends(),
+        backends: backends(model_threads),
         compile: CompileIn::Child(binary),
         outputs,
     })?)

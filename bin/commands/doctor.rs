@@ -126,7 +126,7 @@ fn checks(args: &DoctorArgs, global: &GlobalArgs, data: PathBuf) -> Vec<Check> {
         ),
         Check::new("outputs", outputs::check(kept, outputs)),
         Check::new("pythonTools", tools::check(LIMIT)),
-        Check::blocking("backends", || backends::check(&wire::backends())),
+        Check::blocking("backends", || backends::check(&wire::backends(None))),
         Check::blocking("sandbox", move || sandbox::check(&data)),
         Check::blocking("machine", || machine::check(wire::capacity())),
     ]

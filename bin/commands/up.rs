@@ -4,7 +4,7 @@ mod registry;
 mod router;
 mod tls;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroUsize};
 
 use anyhow::Context as _;
 use clap::{Args, builder::RangedU64ValueParser};
@@ -86,6 +86,10 @@ pub(crate) struct UpArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..)
     )]
     pub(crate) max_body_bytes: usize,
+    /// Most threads that calls of models share where `cpu` gives a call more than
+    /// one; 1 leaves each call on one thread [default: one for each core]
+    #[arg(long, value_name = "N", env = "LUSK_MODEL_THREADS")]
+    pub(crate) model_threads: Option<NonZeroUsize>,
     /// The router's own size.
     #[command(flatten)]
     pub(crate) router: RouterArgs,
@@ -113,6 +117,7 @@ impl UpArgs {
             data: global.data.clone(),
             ephemeral: self.ephemeral,
             max_body_bytes: self.max_body_bytes,
+            model_threads: self.model_threads,
             workspace: global
                 .workspace_name
                 .parse()

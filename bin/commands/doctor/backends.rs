@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn devices_are_named() {
-        let found = check(&crate::wire::backends());
+        let found = check(&crate::wire::backends(None));
         assert_eq!(found.state, State::Ok);
         assert!(found.text.starts_with("tract on cpu"), "{}", found.text);
         assert_eq!(check(&[]).state, State::Failed);

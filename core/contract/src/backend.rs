@@ -185,10 +185,41 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn load(&self, source: &ModelSource) -> Result<Arc<dyn Session>, BackendError>;
 }
 
+/// How a session came to be, for the operation's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loading {
+    /// Threads that one call computes on at most: those of the source, if the
+    /// device has so many.
+    pub threads: NonZeroUsize,
+    /// Whether the weights were there, loaded for another holder.
+    pub shared: bool,
+    /// By how many bytes the process grew at most while the model was loaded,
+    /// if the system tells. What else the process did then counts too.
+    pub peak_bytes: Option<u64>,
+    /// What was chosen for this model, for a person, one choice each, e.g. `53 of
+    /// 53 convolutions blocked`.
+    pub choices: Vec<String>,
+}
+
+impl Default for Loading {
+    /// One thread, nothing known.
+    fn default() -> Self {
+        Self {
+            threads: NonZeroUsize::MIN,
+            shared: false,
+            peak_bytes: None,
+            choices: Vec::new(),
+        }
+    }
+}
+
 /// A loaded model. Calls may run at the same time.
 pub trait Session: Send + Sync + fmt::Debug {
     /// Inputs and outputs.
     fn signature(&self) -> &Signature;
+
+    /// How it came to be.
+    fn loading(&self) -> Loading;
 
     /// Computes the outputs in the order of the signature. `inputs` are in the
     /// order of the signature too. Blocks for as long as it computes. A panic

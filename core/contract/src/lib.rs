@@ -23,7 +23,7 @@ mod tensor;
 pub mod testing;
 
 pub use backend::{
-    Backend, BackendError, Device, Keys, Maps, ModelSource, Session, Signature, TensorSpec,
+    Backend, BackendError, Device, Keys, Loading, Maps, ModelSource, Session, Signature, TensorSpec,
 };
 pub use batches::{BATCH_ROW_BOUNDS, BatchCounts, BatchReport, Batches};
 pub use blobs::{BlobError, BlobSink, Blobs, StoredBlob};

@@ -235,7 +235,7 @@ impl Models {
                     if let Some(batcher) = &batcher {
                         batcher.fit(session.signature());
                     }
-                    let session = TimedSession::new(session, place(&**backend));
+                    let session = TimedSession::new(session, device(&**backend), backend.name());
                     return Ok(Arc::new(session.joined_by(batcher)));
                 }
                 Err(error) => refusal = error,
@@ -319,10 +319,9 @@ fn panicked(source: &ModelSource) -> BackendError {
     }
 }
 
-fn place(backend: &dyn Backend) -> String {
-    let devices = backend.devices();
-    let device = devices.first().map_or("cpu", |device| &device.name);
-    format!("{device} ({})", backend.name())
+fn device(backend: &dyn Backend) -> String {
+    let first = backend.devices().into_iter().next();
+    first.map_or_else(|| "cpu".to_owned(), |device| device.name)
 }
 
 fn label(id: &ModelId, path: &str) -> String {
@@ -408,10 +407,9 @@ pub(crate) async fn load_one(models: &Arc<Models>, path: &str, progress: &dyn Pr
         )
     });
     let text = format!(
-        "{} loaded on {} in {}{}",
+        "{} {}{}",
         models.label_of(path),
-        session.place(),
-        wording::duration(started.elapsed()),
+        session.told(started.elapsed()),
         batches.unwrap_or_default()
     );
     progress.event(Step::Model, StepOutcome::Done, &text);

@@ -12,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lusk_contract::{BackendError, Session, Signature, Tensor};
+use lusk_contract::{BackendError, Loading, Session, Signature, Tensor};
 
-use crate::batch::Batcher;
+use crate::{batch::Batcher, wording};
 
 /// Longest expected computation that runs in the caller's task.
 const INLINE_LIMIT: Duration = Duration::from_micros(200);
@@ -23,7 +23,8 @@ const INLINE_LIMIT: Duration = Duration::from_micros(200);
 #[derive(Debug)]
 pub(crate) struct TimedSession {
     session: Arc<dyn Session>,
-    place: String,
+    device: String,
+    backend: &'static str,
     /// Joins calls that come at the same time, if the model asks for it.
     batcher: Option<Arc<Batcher>>,
     /// Moving average of nanoseconds per input byte, times 1024; 0 is unknown.
@@ -31,10 +32,11 @@ pub(crate) struct TimedSession {
 }
 
 impl TimedSession {
-    pub(crate) fn new(session: Arc<dyn Session>, place: String) -> Self {
+    pub(crate) fn new(session: Arc<dyn Session>, device: String, backend: &'static str) -> Self {
         Self {
             session,
-            place,
+            device,
+            backend,
             batcher: None,
             pace: AtomicU64::new(0),
         }
@@ -55,9 +57,33 @@ impl TimedSession {
         self.session.signature()
     }
 
-    /// Device and backend, for a person: `cpu (tract)`.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
+    /// Where it computes and what was chosen for it, for a person: `loaded on cpu
+    /// (tract, 2 threads) in 41 ms, 12.3 MiB at most`.
+    pub(crate) fn told(&self, took: Duration) -> String {
+        let Loading {
+            threads,
+            shared,
+            peak_bytes,
+            choices,
+        } = self.session.loading();
+        let plural = if threads.get() == 1 { "" } else { "s" };
+        let place = format!(
+            "{} ({}, {threads} thread{plural})",
+            self.device, self.backend
+        );
+        let mut told = if shared {
+            format!("found loaded on {place}, its weights are shared")
+        } else {
+            format!("loaded on {place} in {}", wording::duration(took))
+        };
+        if let Some(bytes) = peak_bytes {
+            told += &format!(", {} at most", wording::bytes(bytes));
+        }
+        for choice in choices {
+            told += ", ";
+            told += &choice;
+        }
+        told
     }
 
     /// Computes the outputs, together with other calls where the model asks for
@@ -92,7 +118,7 @@ impl TimedSession {
         .await
         .unwrap_or_else(|error| {
             Err(BackendError::Failed {
-                model: self.place.clone(),
+                model: self.backend.to_owned(),
                 reason: format!("the computation broke off: {error}"),
             })
         })
@@ -132,7 +158,7 @@ fn input_bytes(inputs: &[Tensor]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{num::NonZeroUsize, thread};
 
     use super::*;
     use crate::testing::{FakeSession, signature};
@@ -140,8 +166,43 @@ mod tests {
     fn timed() -> TimedSession {
         TimedSession::new(
             Arc::new(FakeSession::new(signature(), Ok)),
-            "fake".to_owned(),
+            "cpu".to_owned(),
+            "fake",
         )
+    }
+
+    #[test]
+    fn a_session_tells_how_it_came_to_be() {
+        let told = |loading: Loading| {
+            let session = FakeSession::new(signature(), Ok).loaded(loading);
+            let timed = TimedSession::new(Arc::new(session), "cpu".to_owned(), "fake");
+            timed.told(Duration::from_millis(41))
+        };
+        assert_eq!(
+            told(Loading::default()),
+            "loaded on cpu (fake, 1 thread) in 41 ms"
+        );
+        let loading = Loading {
+            threads: NonZeroUsize::new(2).unwrap(),
+            peak_bytes: Some(13_002_342),
+            choices: vec!["53 of 53 convolutions blocked".to_owned()],
+            ..Loading::default()
+        };
+        assert_eq!(
+            told(loading.clone()),
+            "loaded on cpu (fake, 2 threads) in 41 ms, 12.4 MiB at most, \
+             53 of 53 convolutions blocked"
+        );
+        let shared = Loading {
+            shared: true,
+            peak_bytes: None,
+            choices: Vec::new(),
+            ..loading
+        };
+        assert_eq!(
+            told(shared),
+            "found loaded on cpu (fake, 2 threads), its weights are shared"
+        );
     }
 
     #[test]
@@ -164,7 +225,8 @@ mod tests {
                     reason: format!("{:?}", thread::current().id()),
                 })
             })),
-            "fake".to_owned(),
+            "cpu".to_owned(),
+            "fake",
         ));
         let here = format!("{:?}", thread::current().id());
         assert_ne!(thread_of(Arc::clone(&session)).await, here);

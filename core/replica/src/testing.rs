@@ -11,9 +11,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use lusk_contract::{
-    Backend, BackendError, Device, LogStream, ModelSource, MountedModel, OutputFolder, Outputs,
-    Progress, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreRequest, ServiceLog, Session,
-    Signature, StartError, Tensor, TensorSpec, TensorType,
+    Backend, BackendError, Device, Loading, LogStream, ModelSource, MountedModel, OutputFolder,
+    Outputs, Progress, Replica, ReplicaHost, ReplicaPlan, Revision, ScoreRequest, ServiceLog,
+    Session, Signature, StartError, Tensor, TensorSpec, TensorType,
 };
 use lusk_domain::{Digest, RuntimeKind, ServiceName, Step, StepOutcome};
 use tempfile::TempDir;
@@ -49,18 +49,34 @@ type Infer = fn(Vec<Tensor>) -> Result<Vec<Tensor>, BackendError>;
 #[derive(Debug)]
 pub(crate) struct FakeSession {
     signature: Signature,
+    loading: Loading,
     infer: Infer,
 }
 
 impl FakeSession {
     pub(crate) fn new(signature: Signature, infer: Infer) -> Self {
-        Self { signature, infer }
+        let loading = Loading::default();
+        Self {
+            signature,
+            loading,
+            infer,
+        }
+    }
+
+    /// A session that came to be in this way.
+    pub(crate) fn loaded(mut self, loading: Loading) -> Self {
+        self.loading = loading;
+        self
     }
 }
 
 impl Session for FakeSession {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn loading(&self) -> Loading {
+        self.loading.clone()
     }
 
     fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {

@@ -6,6 +6,7 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a tool for measurements, read by a script"
 )]

@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt, fs,
+    num::NonZeroUsize,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::SystemTime,
 };
 
-use lusk_contract::{Backend, BackendError, Device, ModelSource, Session};
+use lusk_contract::{Backend, BackendError, Device, Loading, ModelSource, Session};
 use lusk_domain::Digest;
 use tract_onnx::Onnx;
 
@@ -16,7 +17,7 @@ use crate::{
     NAME,
     crew::Crews,
     file::{ModelFile, locate},
-    memory, ops,
+    footprint, memory, ops,
     plan::Plans,
     session::TractSession,
     shortened, without_panic,
@@ -27,6 +28,7 @@ use crate::{
 /// A model stays loaded while a session of it is held.
 pub struct TractBackend {
     onnx: Onnx,
+    cores: NonZeroUsize,
     loaded: Mutex<HashMap<Digest, Arc<Mutex<Vec<Loaded>>>>>,
     /// Threads of the sessions; gone when nobody holds a session.
     crews: Mutex<Weak<Crews>>,
@@ -50,14 +52,22 @@ struct FileIdentity {
 }
 
 impl TractBackend {
-    /// A backend that has loaded nothing yet.
+    /// A backend that has loaded nothing yet, on all cores.
     pub fn new() -> Self {
+        let cores = std::thread::available_parallelism();
+        Self::on_cores(cores.unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// A backend that has loaded nothing yet. Calls on several threads have
+    /// together at most as many as `cores`.
+    pub fn on_cores(cores: NonZeroUsize) -> Self {
         let mut onnx = tract_onnx::onnx();
         lusk_onnx_ml::register(&mut onnx.op_register);
         ops::register(&mut onnx.op_register);
         memory::guard(&mut onnx.op_register);
         Self {
             onnx,
+            cores,
             loaded: Mutex::default(),
             crews: Mutex::default(),
         }
@@ -81,7 +91,7 @@ impl TractBackend {
     fn crews(&self) -> Arc<Crews> {
         let mut crews = lock(&self.crews);
         crews.upgrade().unwrap_or_else(|| {
-            let new = Arc::new(Crews::new(cores()));
+            let new = Arc::new(Crews::new(self.cores));
             *crews = Arc::downgrade(&new);
             new
         })
@@ -119,7 +129,7 @@ impl Backend for TractBackend {
     }
 
     fn devices(&self) -> Vec<Device> {
-        let cores = cores();
+        let cores = self.cores;
         vec![Device {
             name: "cpu".into(),
             description: format!("{} with {cores} core(s)", std::env::consts::ARCH),
@@ -136,31 +146,31 @@ impl Backend for TractBackend {
             .iter()
             .find(|model| is_same(folder, &model.external))
             .and_then(|model| model.plans.upgrade());
-        let plans = match found {
-            Some(plans) => plans,
+        let shared = found.is_some();
+        let (plans, peak_bytes) = match found {
+            Some(plans) => (plans, None),
             None => {
-                let (plans, external) = self.translate(source)?;
+                let (translated, peak_bytes) = footprint::watched(|| self.translate(source));
+                let (plans, external) = translated?;
                 let plans = Arc::new(plans);
                 models.push(Loaded {
                     plans: Arc::downgrade(&plans),
                     external,
                 });
                 tracing::debug!(model = %source.label, digest = %source.digest, "model loaded");
-                plans
+                (plans, peak_bytes)
             }
         };
-        Ok(Arc::new(TractSession::new(
-            source.label.clone(),
-            plans,
-            source.threads,
-            self.crews(),
-        )))
+        let crews = self.crews();
+        let loading = Loading {
+            threads: source.threads.min(crews.cores()),
+            shared,
+            peak_bytes,
+            choices: plans.choices(),
+        };
+        let label = source.label.clone();
+        Ok(Arc::new(TractSession::new(label, plans, loading, crews)))
     }
-}
-
-/// Cores that this process may use.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Loading never leaves half a record behind, so a poisoned lock is whole.

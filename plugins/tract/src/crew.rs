@@ -12,7 +12,10 @@
 //! with at most as many threads as there are cores. They sleep, and end with the
 //! last session.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
@@ -20,7 +23,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 /// The crews of one backend.
 #[derive(Debug)]
 pub(crate) struct Crews {
-    cores: usize,
+    cores: NonZeroUsize,
     state: Mutex<State>,
 }
 
@@ -34,11 +37,16 @@ struct State {
 
 impl Crews {
     /// Crews on a machine of `cores`; none has threads yet.
-    pub(crate) fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: NonZeroUsize) -> Self {
         Self {
             cores,
             state: Mutex::default(),
         }
+    }
+
+    /// The cores of the machine.
+    pub(crate) fn cores(&self) -> NonZeroUsize {
+        self.cores
     }
 
     /// Runs `work`, on a crew of up to `threads` threads if so many are free.
@@ -62,7 +70,7 @@ impl Crews {
         }
         let threads = {
             let mut state = self.state();
-            let threads = threads.min(self.cores - state.busy);
+            let threads = threads.min(self.cores.get() - state.busy);
             if threads < 2 {
                 return None;
             }
@@ -112,7 +120,7 @@ impl Drop for Crew<'_> {
             let mut kept = 0;
             let first = state.idle.iter().rposition(|pool| {
                 kept += pool.current_num_threads();
-                kept > self.crews.cores
+                kept > self.crews.cores.get()
             });
             state
                 .idle

@@ -8,7 +8,7 @@ mod col2im;
 mod cum_prod;
 mod extremum;
 mod flatten;
-mod kernel;
+pub(crate) mod kernel;
 mod mat_mul;
 mod one_hot;
 pub(crate) mod quantize;

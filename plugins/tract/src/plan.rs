@@ -1,6 +1,9 @@
 //! A model made runnable: translated, optimised, with states kept for reuse.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use lusk_contract::Signature;
 use tract_onnx::{
@@ -18,17 +21,15 @@ use tract_onnx::{
 
 use crate::{
     file::ModelFile,
+    fitted::{Fitted, MAX_WEIGHTS},
     late::LatePlans,
     memory::{Made, check_known},
     ops,
+    paces::Paces,
     runner::Runner,
     signature::{InputDim, declared_signature, input_dims, signature},
     structural::structural_inputs,
 };
-
-/// With more weights than this a model gets no second plan for one row: each
-/// plan packs its own copy of them, and the gain is a few microseconds.
-const MAX_WEIGHTS_FOR_TWO_PLANS: i64 = 4 << 20;
 
 /// What the extent is called that unnamed batches share.
 const SHARED_BATCH: &str = "batch";
@@ -40,6 +41,8 @@ pub(crate) struct Plans {
     pub(crate) signature: Signature,
     /// Dimensions of each input.
     pub(crate) dims: Vec<Vec<InputDim>>,
+    /// How long calls take, whoever's they are.
+    pub(crate) paces: Paces,
     engine: Engine,
 }
 
@@ -49,10 +52,12 @@ enum Engine {
     /// Made when the model was loaded.
     Early {
         /// Runs any extents.
-        any: Runner,
+        any: Arc<Runner>,
         /// Runs the model with every open extent being 1: about a fifth faster,
         /// and what most requests are.
         one: Option<Runner>,
+        /// Runs the model with other extents that come often.
+        fitted: Option<Arc<Fitted>>,
     },
     /// Made when the values are there that the graph depends on.
     Late(LatePlans),
@@ -70,7 +75,8 @@ impl Plans {
         );
         let graph = graph_of(&file.proto)?;
         let mut dims = input_dims(graph)?;
-        let small = weights(graph) <= MAX_WEIGHTS_FOR_TWO_PLANS;
+        let weights = weights(graph);
+        let small = weights <= MAX_WEIGHTS;
         let structural = structural_inputs(graph);
         let typed = match open(&parsed.model, &mut dims) {
             Ok(typed) if structural.is_empty() || !makes_extents(&typed)? => typed,
@@ -90,11 +96,14 @@ impl Plans {
         let one = (is_open && small)
             .then(|| single(parsed.model).and_then(Runner::new).ok())
             .flatten();
-        let any = Runner::new(typed)?;
+        let kept = (is_open && small).then(|| typed.clone());
+        let any = Arc::new(Runner::new(typed)?);
+        let fitted = kept.and_then(|model| Fitted::new(model, &any, weights));
         Ok(Self {
             signature,
             dims,
-            engine: Engine::Early { any, one },
+            paces: Paces::new(),
+            engine: Engine::Early { any, one, fitted },
         })
     }
 
@@ -107,8 +116,14 @@ impl Plans {
         Ok(Self {
             signature: declared_signature(graph_of(&file.proto)?, &dims, &file.maps)?,
             dims,
+            paces: Paces::new(),
             engine: Engine::Late(LatePlans::new(model, structural)),
         })
+    }
+
+    /// What was chosen for this model, for a person.
+    pub(crate) fn choices(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// The plans made on request, if that is how this model runs.
@@ -120,6 +135,15 @@ impl Plans {
         }
     }
 
+    /// What makes plans for common extents, and the plan for any.
+    #[cfg(test)]
+    pub(crate) fn fitted(&self) -> Option<(&Arc<Fitted>, &Arc<Runner>)> {
+        match &self.engine {
+            Engine::Early { any, fitted, .. } => fitted.as_ref().map(|fitted| (fitted, any)),
+            Engine::Late(_) => None,
+        }
+    }
+
     /// Computes.
     pub(crate) fn run(
         &self,
@@ -128,7 +152,11 @@ impl Plans {
     ) -> TractResult<TVec<TValue>> {
         match &self.engine {
             Engine::Early { one: Some(one), .. } if all_open_are_one => one.run(inputs),
-            Engine::Early { any, .. } => any.run(inputs),
+            Engine::Early { any, fitted, .. } => {
+                let fitted = fitted.as_ref();
+                let plan = fitted.and_then(|fitted| fitted.find(&inputs, any));
+                plan.as_ref().unwrap_or(any).run(inputs)
+            }
             Engine::Late(plans) => plans.run(inputs),
         }
     }

@@ -51,6 +51,11 @@ impl Runner {
         })
     }
 
+    /// Which input and axis tells the extent that a symbol stands for.
+    pub(crate) fn symbols(&self) -> &[(usize, usize, Symbol)] {
+        &self.symbols
+    }
+
     /// Computes. The state of a call that failed is not used again.
     pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let mut known = SymbolValues::default();

@@ -1,8 +1,8 @@
 //! A loaded model that answers calls, from any number of threads.
 
-use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
 
-use lusk_contract::{BackendError, Session, Signature, Tensor, TensorSpec};
+use lusk_contract::{BackendError, Loading, Session, Signature, Tensor, TensorSpec};
 use tract_onnx::prelude::{TValue, TVec, TractResult};
 
 use crate::{
@@ -30,7 +30,7 @@ impl std::error::Error for Unfit {}
 pub(crate) struct TractSession {
     label: String,
     plans: Arc<Plans>,
-    threads: usize,
+    loading: Loading,
     crews: Arc<Crews>,
 }
 
@@ -38,13 +38,13 @@ impl TractSession {
     pub(crate) fn new(
         label: String,
         plans: Arc<Plans>,
-        threads: NonZeroUsize,
+        loading: Loading,
         crews: Arc<Crews>,
     ) -> Self {
         Self {
             label,
             plans,
-            threads: threads.get(),
+            loading,
             crews,
         }
     }
@@ -53,6 +53,32 @@ impl TractSession {
         BackendError::Failed {
             model: self.label.clone(),
             reason: shortened(reason),
+        }
+    }
+
+    /// Runs a computation on the threads that it is worth.
+    fn on_threads<T: Send, E: Send>(
+        &self,
+        inputs: &[Tensor],
+        compute: impl FnOnce() -> Result<TractResult<T>, E> + Send,
+    ) -> Result<TractResult<T>, E> {
+        let threads = self.loading.threads.get();
+        if threads == 1 {
+            return compute();
+        }
+        let sizes = inputs.iter().map(|it| it.shape().iter().product::<usize>());
+        let size = sizes.fold(0, usize::saturating_add);
+        match self.plans.paces.is_long(size) {
+            Some(true) => self.crews.run(threads, compute),
+            Some(false) => compute(),
+            None => {
+                let started = Instant::now();
+                let outcome = compute();
+                if let Ok(Ok(_)) = outcome {
+                    self.plans.paces.learn(size, started.elapsed());
+                }
+                outcome
+            }
         }
     }
 
@@ -76,6 +102,10 @@ impl Session for TractSession {
         &self.plans.signature
     }
 
+    fn loading(&self) -> Loading {
+        self.loading.clone()
+    }
+
     fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
         let bad_input = |reason: &str| BackendError::BadInput {
             model: self.label.clone(),
@@ -83,8 +113,7 @@ impl Session for TractSession {
         };
         let all_open_are_one = check(&self.plans, inputs).map_err(|reason| bad_input(&reason))?;
         let compute = || without_panic(|| self.compute(inputs, all_open_are_one));
-        self.crews
-            .run(self.threads, compute)
+        self.on_threads(inputs, compute)
             .map_err(|panic| self.failed(&panic))?
             .map_err(|error| match error.downcast_ref::<Unfit>() {
                 Some(unfit) => bad_input(&unfit.0),
@@ -159,3 +188,6 @@ fn mismatch(spec: &TensorSpec, tensor: &Tensor) -> String {
         tensor.shape()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::Dimension, type_proto,
+use tract_onnx::{
+    model::OnnxOpRegister,
+    pb::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
+        TypeProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::Dimension,
+        type_proto,
+    },
 };
 
 use crate::{file::ModelFile, functions, maps::MapValues, memory, ops, plan::Plans};
@@ -59,11 +63,20 @@ pub(crate) fn model(
 }
 
 /// The model made runnable as the backend makes it, or why not.
-pub(crate) fn plans(mut proto: ModelProto) -> Result<Plans, String> {
+pub(crate) fn plans(proto: ModelProto) -> Result<Plans, String> {
+    plans_with(proto, |_| {})
+}
+
+/// The same, with operators that only the test knows.
+pub(crate) fn plans_with(
+    mut proto: ModelProto,
+    register: impl FnOnce(&mut OnnxOpRegister),
+) -> Result<Plans, String> {
     functions::write_out(&mut proto)?;
     let mut onnx = tract_onnx::onnx();
     ops::register(&mut onnx.op_register);
     memory::guard(&mut onnx.op_register);
+    register(&mut onnx.op_register);
     let file = ModelFile {
         proto,
         folder: PathBuf::new(),

@@ -27,6 +27,7 @@ pub fn suite(backend: &dyn Backend) {
     a_failed_call_harms_no_other(backend);
     calls_share_no_state(backend);
     sessions_run_at_the_same_time(backend);
+    threads_change_no_answer(backend);
     missing_operators_are_all_named(backend);
     a_foreign_element_type_is_refused(backend);
     external_data_is_read_beside_the_model(backend);
@@ -347,6 +348,29 @@ fn sessions_run_at_the_same_time(backend: &dyn Backend) {
             });
         }
     });
+}
+
+fn threads_change_no_answer(backend: &dyn Backend) {
+    let load_on = |threads| {
+        let source = ModelSource {
+            threads: NonZeroUsize::new(threads).expect("not 0"),
+            ..fixture("linear.onnx")
+        };
+        backend.load(&source).expect("the model loads")
+    };
+    let (one, many) = (load_on(1), load_on(64));
+    assert_eq!(one.loading().threads, NonZeroUsize::MIN);
+    assert!(many.loading().shared, "weights are there once");
+    for rows in [1usize, 100_000] {
+        let values: Vec<f32> = (0..rows * 3).map(|value| (value % 97) as f32).collect();
+        let inputs = [floats(&[rows, 3], &values)];
+        let expected = as_floats(&one.infer(&inputs).expect("runs")[0]);
+        // A backend may look at the first calls before it uses threads.
+        for _ in 0..5 {
+            let seen = as_floats(&many.infer(&inputs).expect("runs")[0]);
+            assert!(seen == expected, "the answers for {rows} rows differ");
+        }
+    }
 }
 
 fn missing_operators_are_all_named(backend: &dyn Backend) {

@@ -48,7 +48,10 @@ async fn a_new_service_becomes_healthy_and_tells_each_step() {
     );
     assert_eq!(told[3], (Step::Image, "numpy is carried by lusk"));
     assert!(told[4].1.ends_with("… built"), "{told:?}");
-    assert_eq!(told[5], (Step::Model, "digits:1 loaded on cpu (fake)"));
+    assert_eq!(
+        told[5],
+        (Step::Model, "digits:1 loaded on cpu (fake, 1 thread)")
+    );
     assert_eq!(told[6], (Step::Replicas, "1 of 1 ready"));
     assert_eq!(told[7], (Step::Traffic, "requests go to revision 1"));
     assert_eq!(told.len(), 8);

@@ -365,7 +365,7 @@ impl ReplicaHost for FakeHost {
         progress: &dyn Progress,
     ) -> Result<(), StartError> {
         for model in &revision.models {
-            let text = format!("{} loaded on cpu (fake)", model.id);
+            let text = format!("{} loaded on cpu (fake, 1 thread)", model.id);
             progress.event(Step::Model, StepOutcome::Done, &text);
         }
         self.revisions.lock().unwrap().push(Arc::clone(revision));

@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use lusk_contract::{BatchCounts, Session, TensorType};
+use lusk_contract::{BatchCounts, Loading, Session, TensorType};
 use lusk_domain::RuntimeKind;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
@@ -45,6 +45,10 @@ struct Recorder {
 impl Session for Recorder {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn loading(&self) -> Loading {
+        Loading::default()
     }
 
     fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
@@ -115,6 +119,10 @@ impl Session for Shared {
         self.0.signature()
     }
 
+    fn loading(&self) -> Loading {
+        self.0.loading()
+    }
+
     fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
         self.0.infer(inputs)
     }
@@ -149,7 +157,11 @@ impl Stage {
             Arc::clone(&crowd),
             &book,
         );
-        let session = TimedSession::new(Arc::new(Shared(Arc::clone(&recorder))), "fake".to_owned());
+        let session = TimedSession::new(
+            Arc::new(Shared(Arc::clone(&recorder))),
+            "cpu".to_owned(),
+            "fake",
+        );
         Self {
             session: Arc::new(session.joined_by(Some(Arc::clone(&batcher)))),
             recorder,

@@ -520,7 +520,7 @@ async fn prepare_names_models_and_what_they_lack() {
     bench.host.prepare(&revision, &events).await.unwrap();
     let texts = events.texts();
     assert!(
-        texts[0].starts_with("m:1/m.onnx loaded on cpu (fake) in "),
+        texts[0].starts_with("m:1/m.onnx loaded on cpu (fake, 1 thread) in "),
         "{texts:?}"
     );
     assert!(

@@ -77,6 +77,53 @@ fn a_model_that_nobody_holds_is_forgotten() {
 }
 
 #[test]
+fn many_sessions_share_few_threads_which_end_with_the_last() {
+    let two = NonZeroUsize::new(2).unwrap();
+    let backend = TractBackend::on_cores(two);
+    let source = |number: usize| ModelSource {
+        label: format!("linear:{number}"),
+        threads: two,
+        ..fixture("linear.onnx")
+    };
+    let sessions: Vec<_> = (0..200)
+        .map(|number| backend.load(&source(number)).unwrap())
+        .collect();
+    for session in &sessions {
+        assert_eq!(session.loading().threads, two);
+        session.infer(&[floats(&[1, 3], &[0.0; 3])]).unwrap();
+    }
+    // A call that is worth it: any size is long that took long.
+    let crews = lock(&backend.crews).upgrade().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| crews.run(2, || ()));
+        }
+    });
+    drop(crews);
+    let crews = lock(&backend.crews).upgrade().unwrap();
+    assert_eq!(crews.threads(), (0, 2));
+    drop(crews);
+    drop(sessions);
+    assert_eq!(lock(&backend.crews).strong_count(), 0);
+}
+
+#[test]
+fn loading_tells_what_it_took() {
+    let backend = TractBackend::on_cores(NonZeroUsize::new(2).unwrap());
+    let source = ModelSource {
+        threads: NonZeroUsize::new(64).unwrap(),
+        ..fixture("linear.onnx")
+    };
+    let first = backend.load(&source).unwrap();
+    assert_eq!(first.loading().threads.get(), 2);
+    assert!(first.loading().peak_bytes.is_some());
+    assert!(!first.loading().shared);
+    let second = backend.load(&source).unwrap();
+    assert!(second.loading().shared);
+    assert_eq!(second.loading().peak_bytes, None);
+}
+
+#[test]
 fn one_model_with_other_external_data_is_another_model() {
     let backend = TractBackend::new();
     let answers: Vec<_> = [1.0f32, 5.0]

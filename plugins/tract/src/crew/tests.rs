@@ -6,11 +6,15 @@ use super::*;
 
 impl Crews {
     /// Threads of crews at work and of idle ones.
-    fn threads(&self) -> (usize, usize) {
+    pub(crate) fn threads(&self) -> (usize, usize) {
         let state = self.state();
         let idle = state.idle.iter().map(|pool| pool.current_num_threads());
         (state.busy, idle.sum())
     }
+}
+
+fn on(cores: usize) -> Crews {
+    Crews::new(NonZeroUsize::new(cores).unwrap())
 }
 
 /// On how many threads the crew of this call computes.
@@ -29,14 +33,14 @@ fn crew() -> usize {
 
 #[test]
 fn a_call_gets_the_threads_that_it_asks_for() {
-    let crews = Crews::new(4);
+    let crews = on(4);
     assert_eq!([1, 2, 3, 4, 9].map(|n| crews.run(n, crew)), [1, 2, 3, 4, 4]);
     assert_eq!(crews.threads().0, 0);
 }
 
 #[test]
 fn a_call_for_one_thread_stays_in_its_own() {
-    let crews = Crews::new(4);
+    let crews = on(4);
     let own = thread::current().id();
     assert_eq!(crews.run(1, || thread::current().id()), own);
     assert_ne!(crews.run(2, || thread::current().id()), own);
@@ -45,14 +49,14 @@ fn a_call_for_one_thread_stays_in_its_own() {
 
 #[test]
 fn one_core_has_no_crews() {
-    let crews = Crews::new(1);
+    let crews = on(1);
     assert_eq!(crews.run(4, crew), 1);
     assert_eq!(crews.threads(), (0, 0));
 }
 
 #[test]
 fn calls_at_the_same_time_take_what_is_left_and_never_wait() {
-    let crews = Crews::new(5);
+    let crews = on(5);
     // Three calls are at work before any of them ends.
     let barrier = Barrier::new(3);
     let mut sizes: Vec<usize> = thread::scope(|scope| {
@@ -75,7 +79,7 @@ fn calls_at_the_same_time_take_what_is_left_and_never_wait() {
 
 #[test]
 fn idle_crews_have_no_more_threads_than_there_are_cores() {
-    let crews = Crews::new(4);
+    let crews = on(4);
     for threads in [2, 3, 4, 2, 2, 3] {
         crews.run(threads, crew);
         let (busy, idle) = crews.threads();
@@ -86,7 +90,7 @@ fn idle_crews_have_no_more_threads_than_there_are_cores() {
 
 #[test]
 fn a_crew_is_used_again() {
-    let crews = Crews::new(2);
+    let crews = on(2);
     let ids: HashSet<_> = (0..20)
         .map(|_| crews.run(2, rayon::current_thread_index))
         .collect();
