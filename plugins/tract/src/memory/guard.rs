@@ -12,8 +12,8 @@ use tract_onnx::{
 use super::allowance::{check_known, known_size, known_value, left, make};
 use crate::{attributes::MAX_RANK, ops};
 
-/// The most copies that a tensor is tiled from: a mask of 4096 × 4096.
-const MAX_COPIES: u64 = 1 << 24;
+/// The most copies that a tensor is tiled from: a mask of 2048 × 2048.
+const MAX_COPIES: u64 = 1 << 22;
 
 /// Operators, and which of their inputs are extents.
 const EXTENTS: [(&str, Range<usize>); 9] = [
