@@ -4,8 +4,9 @@
 //! checks a model before tract sees it, `maps` puts tables in place of maps,
 //! `functions` writes some operators with others, `ops` adds some of our own,
 //! `plan` makes it runnable (`late`, if that depends on the values of inputs,
-//! which `structural` finds; `fitted`, for extents that come often), `session`
-//! answers calls, on the threads of a `crew`, and `tensor` converts at the border.
+//! which `structural` finds; `fitted`, for extents that come often), `blocked`
+//! makes convolutional networks fast, `session` answers calls, on the threads of a
+//! `crew`, and `tensor` converts at the border.
 //!
 //! Whatever a file says, loading it takes at most 64 MiB and 32 times the size
 //! of the file and its external data, and no tensor of a call takes more than
@@ -17,6 +18,7 @@
 
 mod attributes;
 mod backend;
+mod blocked;
 mod crew;
 mod file;
 mod fitted;

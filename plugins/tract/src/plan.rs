@@ -20,6 +20,7 @@ use tract_onnx::{
 };
 
 use crate::{
+    blocked::{Weights, blocked},
     file::ModelFile,
     fitted::{Fitted, MAX_WEIGHTS},
     late::LatePlans,
@@ -78,7 +79,8 @@ impl Plans {
         let weights = weights(graph);
         let small = weights <= MAX_WEIGHTS;
         let structural = structural_inputs(graph);
-        let typed = match open(&parsed.model, &mut dims) {
+        let packed = Weights::default();
+        let typed = match open(&parsed.model, &mut dims, &packed) {
             Ok(typed) if structural.is_empty() || !makes_extents(&typed)? => typed,
             Ok(_) if small => return Self::late(file, dims, parsed.model, structural),
             Err(error) if small && !structural.is_empty() => {
@@ -94,7 +96,7 @@ impl Plans {
             .any(|dim| !matches!(dim, InputDim::Fixed(_)));
         // Some models cannot be fixed to one row; the open plan serves them.
         let one = (is_open && small)
-            .then(|| single(parsed.model).and_then(Runner::new).ok())
+            .then(|| single(parsed.model, &packed).and_then(Runner::new).ok())
             .flatten();
         let kept = (is_open && small).then(|| typed.clone());
         let any = Arc::new(Runner::new(typed)?);
@@ -174,7 +176,12 @@ fn graph_of(proto: &ModelProto) -> TractResult<&GraphProto> {
 /// tract wants a symbol for every extent. Unnamed ones get one each; if the
 /// model then does not fit together, the first extents share one, as tables
 /// exported with one input per column mean it: they become a named batch.
-fn open(model: &InferenceModel, dims: &mut [Vec<InputDim>]) -> TractResult<TypedModel> {
+fn open(
+    model: &InferenceModel,
+    dims: &mut [Vec<InputDim>],
+    weights: &Weights,
+) -> TractResult<TypedModel> {
+    let translated = |model| translated(model, weights);
     let apart = named(model, own_symbol).and_then(translated);
     apart.or_else(|error| {
         let together = |input, axis| match axis {
@@ -252,7 +259,7 @@ fn named(
 }
 
 /// The translated model with every open extent being 1.
-fn single(model: InferenceModel) -> TractResult<TypedModel> {
+fn single(model: InferenceModel, weights: &Weights) -> TractResult<TypedModel> {
     let mut model = named(&model, own_symbol)?;
     let mut symbols: HashSet<Symbol> = HashSet::new();
     for input in 0..model.inputs.len() {
@@ -267,28 +274,28 @@ fn single(model: InferenceModel) -> TractResult<TypedModel> {
         .map(|symbol| (symbol, TDim::from(1)))
         .collect();
     model.set_symbols(&ones)?;
-    translated(model)
+    translated(model, weights)
 }
 
 /// The model with all types known, as simple as tract can make it.
-pub(crate) fn translated(model: InferenceModel) -> TractResult<TypedModel> {
+pub(crate) fn translated(model: InferenceModel, weights: &Weights) -> TractResult<TypedModel> {
     let _made = Made::loading(&model);
-    simplified(model)
+    simplified(model, weights)
 }
 
 /// The model of one request, as simple as tract can make it.
 pub(crate) fn translated_late(model: InferenceModel) -> TractResult<TypedModel> {
     let _made = Made::answering(&model);
-    simplified(model)
+    simplified(model, &Weights::default())
 }
 
-fn simplified(model: InferenceModel) -> TractResult<TypedModel> {
+fn simplified(model: InferenceModel, weights: &Weights) -> TractResult<TypedModel> {
     for output in model.nodes().iter().flat_map(|node| &node.outputs) {
         check_known(&output.fact)?;
     }
     let mut typed = model.into_typed()?;
     ops::correct(&mut typed);
-    typed.into_decluttered()
+    blocked(&typed, weights).map_or_else(|| typed.into_decluttered(), Ok)
 }
 
 /// How many numbers the initializers hold.
