@@ -166,7 +166,7 @@ impl Backend for TractBackend {
             threads: source.threads.min(crews.cores()),
             shared,
             peak_bytes,
-            choices: plans.choices(),
+            choices: plans.choices.clone(),
         };
         let label = source.label.clone();
         Ok(Arc::new(TractSession::new(label, plans, loading, crews)))

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 use tract_linalg::multithread::{Executor, current_tract_executor};
 use tract_onnx::{
-    prelude::TypedModel,
+    prelude::{TypedModel, TypedNode},
     tract_core::{ops::cnn::Conv, optim::Optimizer},
 };
 
@@ -55,6 +55,15 @@ pub(crate) fn blocked(model: &TypedModel, weights: &Weights) -> Option<TypedMode
             None
         }
     }
+}
+
+/// How many convolutions of a model were rewritten, for a person; `None` for a
+/// model without any.
+pub(crate) fn told(model: &TypedModel) -> Option<String> {
+    let count = |is: fn(&TypedNode) -> bool| model.nodes().iter().filter(|node| is(node)).count();
+    let rewritten = count(|node| node.op_is::<conv::BlockedConv>());
+    let all = rewritten + count(|node| node.op_is::<Conv>());
+    (all > 0).then(|| format!("{rewritten} of {all} convolutions in blocked layout"))
 }
 
 /// The threads that share the work of this call, if it has more than one.

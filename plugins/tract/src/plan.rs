@@ -20,7 +20,7 @@ use tract_onnx::{
 };
 
 use crate::{
-    blocked::{Weights, blocked},
+    blocked::{Weights, blocked, told},
     file::ModelFile,
     fitted::{Fitted, MAX_WEIGHTS},
     late::LatePlans,
@@ -44,6 +44,8 @@ pub(crate) struct Plans {
     pub(crate) dims: Vec<Vec<InputDim>>,
     /// How long calls take, whoever's they are.
     pub(crate) paces: Paces,
+    /// What was chosen for this model, for a person.
+    pub(crate) choices: Vec<String>,
     engine: Engine,
 }
 
@@ -98,6 +100,7 @@ impl Plans {
         let one = (is_open && small)
             .then(|| single(parsed.model, &packed).and_then(Runner::new).ok())
             .flatten();
+        let choices = told(&typed).into_iter().collect();
         let kept = (is_open && small).then(|| typed.clone());
         let any = Arc::new(Runner::new(typed)?);
         let fitted = kept.and_then(|model| Fitted::new(model, &any, weights));
@@ -105,6 +108,7 @@ impl Plans {
             signature,
             dims,
             paces: Paces::new(),
+            choices,
             engine: Engine::Early { any, one, fitted },
         })
     }
@@ -119,13 +123,9 @@ impl Plans {
             signature: declared_signature(graph_of(&file.proto)?, &dims, &file.maps)?,
             dims,
             paces: Paces::new(),
+            choices: vec!["planned for each request's values".to_owned()],
             engine: Engine::Late(LatePlans::new(model, structural)),
         })
-    }
-
-    /// What was chosen for this model, for a person.
-    pub(crate) fn choices(&self) -> Vec<String> {
-        Vec::new()
     }
 
     /// The plans made on request, if that is how this model runs.

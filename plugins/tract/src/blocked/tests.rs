@@ -4,7 +4,7 @@ use network::{Network, close, expected, run};
 use proptest::prelude::*;
 use tract_onnx::prelude::TypedModel;
 
-use super::{Weights, blocked, conv::BlockedConv};
+use super::{Weights, blocked, conv::BlockedConv, told};
 
 /// The operators of the rewritten network that compute something.
 fn operators(network: &Network) -> Vec<String> {
@@ -90,6 +90,24 @@ fn a_value_that_others_read_is_kept() {
         .count();
     assert_eq!(count, 1);
     compare(&net, &[&[1, 16, 9, 7]]);
+}
+
+#[test]
+fn a_person_is_told_how_many_convolutions_were_rewritten() {
+    let mut network = image(8);
+    network.op("Relu", &[]);
+    assert_eq!(told(&network.typed()), None);
+    network.conv(16, 3);
+    let plain = network.typed();
+    assert_eq!(
+        told(&plain).as_deref(),
+        Some("0 of 1 convolutions in blocked layout")
+    );
+    let rewritten = blocked(&plain, &Weights::default()).unwrap();
+    assert_eq!(
+        told(&rewritten).as_deref(),
+        Some("1 of 1 convolutions in blocked layout")
+    );
 }
 
 #[test]
