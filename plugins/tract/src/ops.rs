@@ -6,6 +6,7 @@ mod bit_shift;
 mod bounded;
 mod col2im;
 mod cum_prod;
+mod cum_sum;
 mod extremum;
 mod flatten;
 pub(crate) mod kernel;
@@ -15,6 +16,7 @@ pub(crate) mod quantize;
 mod reverse_sequence;
 mod string_normalizer;
 mod tf_idf;
+mod tile;
 mod tokenizer;
 mod upsample;
 
@@ -36,12 +38,14 @@ pub(crate) fn register(registry: &mut OnnxOpRegister) {
     registry.insert("BitShift", bit_shift::bit_shift);
     registry.insert("Col2Im", col2im::col2im);
     registry.insert("CumProd", cum_prod::cum_prod);
+    registry.insert("CumSum", cum_sum::cum_sum);
     registry.insert("Flatten", flatten::flatten);
     registry.insert("MatMul", mat_mul::mat_mul);
     registry.insert(quantize::QUANTIZE, quantize::quantize);
     registry.insert("ReverseSequence", reverse_sequence::reverse_sequence);
     registry.insert("StringNormalizer", string_normalizer::string_normalizer);
     registry.insert("TfIdfVectorizer", tf_idf::tf_idf_vectorizer);
+    registry.insert("Tile", tile::tile);
     registry.insert("Tokenizer", tokenizer::tokenizer);
     registry.insert("Upsample", upsample::upsample);
 }

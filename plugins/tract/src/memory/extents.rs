@@ -118,11 +118,12 @@ fn check_shape(
     Ok(())
 }
 
-/// What a tensor takes; extents that nobody knows yet count as one.
+/// What a tensor takes; extents that nobody knows yet count as one. So does 0: many
+/// steps over nothing take time.
 fn bytes(size: u64, shape: &[TDim], known: &SymbolValues) -> u64 {
     let extent = |dim: &TDim| dim.eval(known).to_i64().unwrap_or(1);
     shape.iter().map(extent).fold(size, |product, extent| {
-        product.saturating_mul(u64::try_from(extent).unwrap_or_default())
+        product.saturating_mul(u64::try_from(extent).unwrap_or_default().max(1))
     })
 }
 
@@ -149,6 +150,16 @@ mod tests {
         assert!(ask(8000).is_ok());
         assert!(ask(8200).is_err());
         assert!(ask(8000).is_ok());
+
+        let mut model = TypedModel::default();
+        let n = model.sym("n");
+        let x = model.add_source("x", f32::fact([n.to_dim(), 0.to_dim()]))?;
+        model.select_output_outlets(&[x])?;
+        let extents = Extents::of(&model)?;
+        let known = |steps| SymbolValues::default().with(&n, steps);
+        assert!(extents.check(vec![5], &known(5), &[]).is_ok());
+        let many = i64::from(i32::MAX);
+        assert!(extents.check(vec![many], &known(many), &[]).is_err());
         Ok(())
     }
 }

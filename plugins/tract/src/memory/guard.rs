@@ -12,9 +12,6 @@ use tract_onnx::{
 use super::allowance::{check_known, known_size, known_value, left, make};
 use crate::{attributes::MAX_RANK, ops};
 
-/// The most copies that a tensor is tiled from: a mask of 2048 × 2048.
-const MAX_COPIES: u64 = 1 << 22;
-
 /// Operators, and which of their inputs are extents.
 const EXTENTS: [(&str, Range<usize>); 9] = [
     ("ConstantOfShape", 0..1),
@@ -125,18 +122,14 @@ impl Guard {
                 .get(input)
                 .map_or(Ok(()), |fact| check_extents_fit(fact))?;
         }
-        match (self.name.as_str(), inputs) {
-            ("EyeLike" | "ConstantLike", [like, ..]) => {
-                let like = InferenceFact::clone(like).with_datum_type(i64::datum_type());
-                let made = known_size(&like);
-                let allowed = left();
-                ensure!(
-                    made.is_none_or(|made| made <= allowed),
-                    "a constant of {made:?} bytes is asked for, at most {allowed} are allowed"
-                );
-            }
-            ("Tile", [_, repeats]) => check_repeats(repeats)?,
-            _ => {}
+        if let ("EyeLike" | "ConstantLike", [like, ..]) = (self.name.as_str(), inputs) {
+            let like = InferenceFact::clone(like).with_datum_type(i64::datum_type());
+            let made = known_size(&like);
+            let allowed = left();
+            ensure!(
+                made.is_none_or(|made| made <= allowed),
+                "a constant of {made:?} bytes is asked for, at most {allowed} are allowed"
+            );
         }
         Ok(())
     }
@@ -253,25 +246,6 @@ fn check_extents_fit(fact: &InferenceFact) -> TractResult<()> {
                 i32::MAX
             );
         }
-    }
-    Ok(())
-}
-
-/// Refuses more copies than there is room for: copies of nothing take time.
-fn check_repeats(repeats: &InferenceFact) -> TractResult<()> {
-    let Some(repeats) = repeats.value.concretize() else {
-        return Ok(());
-    };
-    if repeats.datum_type() == i64::datum_type() {
-        let repeats = repeats.try_as_plain_ram()?;
-        let repeats = repeats.as_slice::<i64>()?.iter();
-        let copies = repeats.fold(1u64, |copies, n| {
-            copies.saturating_mul(n.unsigned_abs().max(1))
-        });
-        ensure!(
-            copies <= MAX_COPIES,
-            "{copies} copies of a tensor are asked for, there can be at most {MAX_COPIES}"
-        );
     }
     Ok(())
 }
