@@ -134,5 +134,5 @@ impl TypedOp for Unblock {
 
 /// Whole blocks of one pixel lie the same way in both layouts.
 fn is_same_memory(channels: usize, size: [usize; 2]) -> bool {
-    size == [1, 1] && channels % BLOCK == 0
+    size == [1, 1] && channels.is_multiple_of(BLOCK)
 }

@@ -365,5 +365,5 @@ impl Rewrite<'_> {
 
 /// Whether all lanes hold channels.
 fn is_whole(image: &Image) -> bool {
-    image.channels % BLOCK == 0
+    image.channels.is_multiple_of(BLOCK)
 }

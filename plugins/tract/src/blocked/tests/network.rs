@@ -117,7 +117,7 @@ impl Network {
         let pads = vec![kernel as i64 / 2; 2 * (self.input.len() - 2)];
         let attributes = vec![ints("pads", &pads), ints(name, values)];
         self.convolve(channels, kernel, 1, attributes);
-        if values.iter().any(|value| *value != 1) || kernel % 2 == 0 {
+        if values.iter().any(|value| *value != 1) || kernel.is_multiple_of(2) {
             self.size += 1;
         }
         self.remember();
