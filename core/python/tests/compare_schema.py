@@ -86,7 +86,9 @@ INPUTS = [
 
 def plain(value, np):
     if isinstance(value, np.ndarray):
-        return ["array", value.dtype.name, list(value.shape), value.tolist()]
+        # Arrays of texts are arrays of objects where there is no type of texts.
+        name = "text" if value.dtype.kind in "OU" else value.dtype.name
+        return ["array", name, list(value.shape), value.tolist()]
     if isinstance(value, datetime.datetime | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
