@@ -12,6 +12,8 @@
 //! with at most as many threads as there are cores. They sleep, and end with the
 //! last session.
 
+mod vigil;
+
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,6 +21,7 @@ use std::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use vigil::Vigil;
 
 /// The crews of one backend.
 #[derive(Debug)]
@@ -59,8 +62,10 @@ impl Crews {
         let executor = Executor::MultiThread(Arc::clone(&crew.pool));
         // All of it runs in the crew: to hand over each operator instead would
         // wake the caller as often as the model has operators.
-        crew.pool
-            .install(|| multithread_tract_scope(executor, work))
+        crew.pool.install(|| {
+            let _awake = Vigil::begin();
+            multithread_tract_scope(executor, work)
+        })
     }
 
     /// A crew of at least two; none if not so many are wanted or free.

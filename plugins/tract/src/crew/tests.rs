@@ -1,5 +1,6 @@
 use std::{collections::HashSet, sync::Barrier, thread};
 
+use rayon::prelude::*;
 use tract_linalg::multithread::current_tract_executor;
 
 use super::*;
@@ -96,4 +97,17 @@ fn a_crew_is_used_again() {
         .collect();
     assert!(!ids.contains(&None));
     assert_eq!(crews.threads(), (0, 2));
+}
+
+#[test]
+fn threads_that_watch_for_work_share_it_and_let_the_call_end() {
+    let crews = on(3);
+    for _ in 0..200 {
+        let sums: Vec<u64> = crews.run(3, || {
+            let rows = (0..40u64).into_par_iter();
+            rows.map(|row| (0..row).into_par_iter().sum()).collect()
+        });
+        assert_eq!(sums[39], 741);
+    }
+    assert_eq!(crews.threads(), (0, 3));
 }
