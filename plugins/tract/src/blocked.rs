@@ -66,6 +66,24 @@ pub(crate) fn told(model: &TypedModel) -> Option<String> {
     (all > 0).then(|| format!("{rewritten} of {all} convolutions in blocked layout"))
 }
 
+/// Whether a model was rewritten.
+pub(crate) fn is_in(model: &TypedModel) -> bool {
+    model
+        .nodes()
+        .iter()
+        .any(|node| node.op_is::<conv::BlockedConv>())
+}
+
+/// Whether a node computes in blocked layout, or comes from it or goes to it;
+/// it does so image by image.
+pub(crate) fn is_blocked(node: &TypedNode) -> bool {
+    node.op_is::<conv::BlockedConv>()
+        || node.op_is::<pool::BlockedPool>()
+        || node.op_is::<sum::BlockedSum>()
+        || node.op_is::<border::Block>()
+        || node.op_is::<border::Unblock>()
+}
+
 /// The threads that share the work of this call, if it has more than one.
 fn crew() -> Option<Arc<ThreadPool>> {
     match current_tract_executor() {

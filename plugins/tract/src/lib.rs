@@ -27,6 +27,7 @@ mod functions;
 mod late;
 mod maps;
 mod memory;
+mod micro_batches;
 mod operators;
 mod ops;
 mod paces;

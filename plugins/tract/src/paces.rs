@@ -41,9 +41,14 @@ impl Paces {
     /// Whether calls with so many numbers are worth several threads; `None` if
     /// this call should be timed, in one thread.
     pub(crate) fn is_long(&self, size: usize) -> Option<bool> {
+        self.shortest(size).map(|shortest| shortest >= LONG)
+    }
+
+    /// The shortest time of the calls with so many numbers; `None` if more of
+    /// them should be timed.
+    pub(crate) fn shortest(&self, size: usize) -> Option<Duration> {
         let known = self.entry(size).load(Ordering::Relaxed);
-        let shortest = Duration::from_nanos(known >> COUNT_BITS);
-        (known & COUNT == TIMED).then_some(shortest >= LONG)
+        (known & COUNT == TIMED).then(|| Duration::from_nanos(known >> COUNT_BITS))
     }
 
     /// Notes how long a call took in one thread. An update that is lost between

@@ -25,6 +25,7 @@ use crate::{
     fitted::{Fitted, MAX_WEIGHTS},
     late::LatePlans,
     memory::{Made, check_known},
+    micro_batches::MicroBatches,
     ops,
     paces::Paces,
     runner::Runner,
@@ -61,6 +62,8 @@ enum Engine {
         one: Option<Runner>,
         /// Runs the model with other extents that come often.
         fitted: Option<Arc<Fitted>>,
+        /// Runs large batches row by row.
+        micro_batches: Option<MicroBatches>,
     },
     /// Made when the values are there that the graph depends on.
     Late(LatePlans),
@@ -101,6 +104,7 @@ impl Plans {
             .then(|| single(parsed.model, &packed).and_then(Runner::new).ok())
             .flatten();
         let choices = told(&typed).into_iter().collect();
+        let micro_batches = MicroBatches::of(&typed);
         let kept = (is_open && small).then(|| typed.clone());
         let any = Arc::new(Runner::new(typed)?);
         let fitted = kept.and_then(|model| Fitted::new(model, &any, weights));
@@ -109,7 +113,12 @@ impl Plans {
             dims,
             paces: Paces::new(),
             choices,
-            engine: Engine::Early { any, one, fitted },
+            engine: Engine::Early {
+                any,
+                one,
+                fitted,
+                micro_batches,
+            },
         })
     }
 
@@ -154,10 +163,25 @@ impl Plans {
     ) -> TractResult<TVec<TValue>> {
         match &self.engine {
             Engine::Early { one: Some(one), .. } if all_open_are_one => one.run(inputs),
-            Engine::Early { any, fitted, .. } => {
-                let fitted = fitted.as_ref();
-                let plan = fitted.and_then(|fitted| fitted.find(&inputs, any));
-                plan.as_ref().unwrap_or(any).run(inputs)
+            Engine::Early {
+                any,
+                one,
+                fitted,
+                micro_batches,
+            } => {
+                let together = |inputs: TVec<TValue>| {
+                    let fitted = fitted.as_ref();
+                    let plan = fitted.and_then(|fitted| fitted.find(&inputs, any));
+                    plan.as_ref().unwrap_or(any).run(inputs)
+                };
+                match micro_batches {
+                    Some(ways) => {
+                        // With other open extents, `one` is not for every row.
+                        let one = one.as_ref().filter(|_| any.is_open_in_batch_alone());
+                        ways.run(inputs, together, |row| one.unwrap_or(any).run(row))
+                    }
+                    None => together(inputs),
+                }
             }
             Engine::Late(plans) => plans.run(inputs),
         }

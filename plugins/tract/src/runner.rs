@@ -56,6 +56,11 @@ impl Runner {
         &self.symbols
     }
 
+    /// Whether no extents are open but the first ones.
+    pub(crate) fn is_open_in_batch_alone(&self) -> bool {
+        self.symbols.iter().all(|(_, axis, _)| *axis == 0)
+    }
+
     /// Computes. The state of a call that failed is not used again.
     pub(crate) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let mut known = SymbolValues::default();

@@ -1,5 +1,7 @@
 //! Small models for unit tests.
 
+pub(crate) mod network;
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use tract_onnx::{

@@ -1,10 +1,8 @@
-mod network;
-
-use network::{Network, close, expected, run};
 use proptest::prelude::*;
 use tract_onnx::prelude::TypedModel;
 
 use super::{Weights, blocked, conv::BlockedConv, told};
+use crate::testing::network::{Network, close, expected, run};
 
 /// The operators of the rewritten network that compute something.
 fn operators(network: &Network) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::{ops, runner::Runner, testing::value};
 
 /// A network that is written layer by layer.
 #[derive(Debug, Clone)]
-pub(super) struct Network {
+pub(crate) struct Network {
     /// Extents of the input; 0 is open.
     input: Vec<usize>,
     channels: usize,
@@ -29,7 +29,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(input: &[usize]) -> Self {
+    pub(crate) fn new(input: &[usize]) -> Self {
         let graph = GraphProto {
             input: vec![value("x", DataType::Float, input.len())],
             ..GraphProto::default()
@@ -46,28 +46,28 @@ impl Network {
     }
 
     /// Channels of the latest value.
-    pub(super) fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.channels
     }
 
     /// The latest value.
-    pub(super) fn last(&self) -> String {
+    pub(crate) fn last(&self) -> String {
         self.last.clone()
     }
 
     /// Makes the latest value an output.
-    pub(super) fn output(&mut self) {
+    pub(crate) fn output(&mut self) {
         let rank = self.input.len();
         let output = value(&self.last, DataType::Float, rank);
         self.graph.output.push(output);
     }
 
     /// An operator on the latest value and others.
-    pub(super) fn op(&mut self, name: &str, others: &[&str]) {
+    pub(crate) fn op(&mut self, name: &str, others: &[&str]) {
         self.node(name, others, vec![]);
     }
 
-    pub(super) fn floats(&mut self, name: &str, attributes: &[(&str, f32)]) {
+    pub(crate) fn floats(&mut self, name: &str, attributes: &[(&str, f32)]) {
         let attributes = attributes.iter().map(|(name, value)| AttributeProto {
             name: (*name).into(),
             r#type: AttributeType::Float.into(),
@@ -78,25 +78,25 @@ impl Network {
     }
 
     /// An operator on the latest value and a number.
-    pub(super) fn number(&mut self, name: &str, number: f32) {
+    pub(crate) fn number(&mut self, name: &str, number: f32) {
         let number = self.constant(&[], vec![number]);
         self.op(name, &[&number]);
     }
 
-    pub(super) fn clip(&mut self, low: f32, high: f32) {
+    pub(crate) fn clip(&mut self, low: f32, high: f32) {
         let low = self.constant(&[], vec![low]);
         let high = self.constant(&[], vec![high]);
         self.op("Clip", &[&low, &high]);
     }
 
     /// The latest value times what `gate` makes of it.
-    pub(super) fn gate(&mut self, gate: impl FnOnce(&mut Self)) {
+    pub(crate) fn gate(&mut self, gate: impl FnOnce(&mut Self)) {
         let value = self.last();
         gate(self);
         self.op("Mul", &[&value]);
     }
 
-    pub(super) fn normalise(&mut self) {
+    pub(crate) fn normalise(&mut self) {
         let channels = self.channels;
         let mut parameter = |low: f32| {
             let numbers = self.random(channels).into_iter();
@@ -109,11 +109,11 @@ impl Network {
     }
 
     /// A convolution that keeps the size.
-    pub(super) fn conv(&mut self, channels: usize, kernel: usize) {
+    pub(crate) fn conv(&mut self, channels: usize, kernel: usize) {
         self.conv_with(channels, kernel, "strides", &vec![1; self.input.len() - 2]);
     }
 
-    pub(super) fn conv_with(&mut self, channels: usize, kernel: usize, name: &str, values: &[i64]) {
+    pub(crate) fn conv_with(&mut self, channels: usize, kernel: usize, name: &str, values: &[i64]) {
         let pads = vec![kernel as i64 / 2; 2 * (self.input.len() - 2)];
         let attributes = vec![ints("pads", &pads), ints(name, values)];
         self.convolve(channels, kernel, 1, attributes);
@@ -123,7 +123,7 @@ impl Network {
         self.remember();
     }
 
-    pub(super) fn conv_same(&mut self, channels: usize, kernel: usize, same: &str) {
+    pub(crate) fn conv_same(&mut self, channels: usize, kernel: usize, same: &str) {
         let auto = AttributeProto {
             name: "auto_pad".into(),
             r#type: AttributeType::String.into(),
@@ -133,7 +133,7 @@ impl Network {
         self.convolve(channels, kernel, 1, vec![auto, ints("strides", &[2, 2])]);
     }
 
-    pub(super) fn depthwise(&mut self, kernel: usize) {
+    pub(crate) fn depthwise(&mut self, kernel: usize) {
         let pads = vec![kernel as i64 / 2; 2 * (self.input.len() - 2)];
         let group = AttributeProto {
             name: "group".into(),
@@ -145,13 +145,30 @@ impl Network {
         self.convolve(self.channels, kernel, self.channels, attributes);
     }
 
-    pub(super) fn conv_with_input_weights(&mut self, channels: usize, kernel: usize) {
+    /// An operator with lists of numbers.
+    pub(crate) fn lists(&mut self, name: &str, lists: &[(&str, &[i64])]) {
+        let attributes = lists.iter().map(|(name, values)| ints(name, values));
+        self.node(name, &[], attributes.collect());
+    }
+
+    /// An operator along an axis.
+    pub(crate) fn along(&mut self, name: &str, others: &[&str], axis: i64) {
+        let axis = AttributeProto {
+            name: "axis".into(),
+            r#type: AttributeType::Int.into(),
+            i: axis,
+            ..AttributeProto::default()
+        };
+        self.node(name, others, vec![axis]);
+    }
+
+    pub(crate) fn conv_with_input_weights(&mut self, channels: usize, kernel: usize) {
         self.graph.input.push(value("w", DataType::Float, 4));
         self.input.extend([channels, self.channels, kernel, kernel]);
         self.op("Conv", &["w"]);
     }
 
-    pub(super) fn pool(&mut self, name: &str, kernel: i64) {
+    pub(crate) fn pool(&mut self, name: &str, kernel: i64) {
         let spatial = self.input.len() - 2;
         let kernel = ints("kernel_shape", &vec![kernel; spatial]);
         let strides = ints("strides", &vec![2; spatial]);
@@ -161,7 +178,7 @@ impl Network {
     }
 
     /// A sum with the latest value that fits, if one does.
-    pub(super) fn residual(&mut self) {
+    pub(crate) fn residual(&mut self) {
         let fitting = self.earlier.iter().rev().find(|(name, channels, size)| {
             *name != self.last && (*channels, *size) == (self.channels, self.size)
         });
@@ -172,19 +189,13 @@ impl Network {
     }
 
     /// The latest value beside another one.
-    pub(super) fn concat(&mut self, other: &str, channels: usize) {
-        let axis = AttributeProto {
-            name: "axis".into(),
-            r#type: AttributeType::Int.into(),
-            i: 1,
-            ..AttributeProto::default()
-        };
+    pub(crate) fn concat(&mut self, other: &str, channels: usize) {
         self.channels += channels;
-        self.node("Concat", &[other], vec![axis]);
+        self.along("Concat", &[other], 1);
     }
 
     /// The network as tract translates it, with open extents as symbols.
-    pub(super) fn typed(&self) -> TypedModel {
+    pub(crate) fn typed(&self) -> TypedModel {
         let mut graph = self.graph.clone();
         let is_output = graph.output.iter().any(|output| output.name == self.last);
         if !is_output {
@@ -290,23 +301,24 @@ impl Network {
 }
 
 /// What the model answers to numbers of some kind.
-pub(super) fn run(model: &TypedModel, shape: &[usize]) -> TractResult<TVec<TValue>> {
+pub(crate) fn run(model: &TypedModel, shape: &[usize]) -> TractResult<TVec<TValue>> {
     Runner::new(model.clone())?.run(input(shape))
 }
 
 /// What tract alone answers to the same. It does not simplify the model, since
 /// that fails for some: a convolution of one pixel with a stride after another.
-pub(super) fn expected(model: &TypedModel, shape: &[usize]) -> TVec<TValue> {
+pub(crate) fn expected(model: &TypedModel, shape: &[usize]) -> TVec<TValue> {
     let plan = model.clone().into_runnable().unwrap();
     plan.run(input(shape)).unwrap()
 }
 
-fn input(shape: &[usize]) -> TVec<TValue> {
+/// One input of numbers of some kind.
+pub(crate) fn input(shape: &[usize]) -> TVec<TValue> {
     let numbers = numbers(7, shape.iter().product());
     tvec![Tensor::from_shape(shape, &numbers).unwrap().into()]
 }
 
-pub(super) fn close(outputs: &[TValue], expected: &[TValue]) {
+pub(crate) fn close(outputs: &[TValue], expected: &[TValue]) {
     assert_eq!(outputs.len(), expected.len());
     for (output, expected) in outputs.iter().zip(expected) {
         assert_eq!(output.shape(), expected.shape());
