@@ -2,34 +2,82 @@
 //!
 //! What a convolutional network makes of one image fits the caches of a core;
 //! what it makes of many has to come from memory again and again. And threads
-//! that take whole images wait for each other once, not in every layer. On the
-//! other side, a dense layer reads its weights once for all images. So both ways
-//! are timed on the first requests of each size, and the faster one stays.
+//! that take whole images wait for each other once, not in every layer. Dense
+//! layers after the convolutions read their weights once for all images, so they
+//! get them all together. Whether all that pays is timed on the first requests of
+//! each size, and the faster way stays.
 
 mod independence;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rayon::prelude::*;
 use tract_linalg::multithread::{Executor, current_tract_executor, multithread_tract_scope};
-use tract_onnx::prelude::{TValue, TVec, Tensor, TractResult, TypedModel};
+use tract_onnx::prelude::{OutletId, TDim, TValue, TVec, Tensor, TractResult, TypedModel};
 
-use crate::paces::Paces;
-use independence::is_independent;
+use crate::{fitted::MAX_WEIGHTS, paces::Paces, runner::Runner};
+use independence::Independence;
 
 /// The two ways to compute a batch, and how long each took for one row.
 #[derive(Debug)]
 pub(crate) struct MicroBatches {
+    /// The model in two parts; without them, all of it runs row by row.
+    parts: Option<Parts>,
     /// In the caller's thread.
     alone: Timed,
     /// On a crew.
     shared: Timed,
 }
 
+/// A model cut where its last image is done.
+#[derive(Debug)]
+struct Parts {
+    /// What is computed of each image; it shares the weights of the whole model.
+    images: Runner,
+    /// What is computed of all that comes out of it.
+    rest: Runner,
+}
+
 #[derive(Debug)]
 struct Timed {
     together: Paces,
     apart: Paces,
+}
+
+impl Parts {
+    /// `None` if nothing remains after the images, or the second copy of its
+    /// weights that another plan makes would be large.
+    fn new(model: &TypedModel, cut: OutletId) -> TractResult<Option<Self>> {
+        if model.outputs.iter().all(|output| *output == cut) {
+            return Ok(None);
+        }
+        let mut rest = model.clone();
+        rest.set_input_outlets(&[cut])?;
+        let rest = rest.into_decluttered()?;
+        if numbers(&rest) > MAX_WEIGHTS {
+            return Ok(None);
+        }
+        let mut images = model.clone();
+        images.select_output_outlets(&[cut])?;
+        let batches = images.input_fact(0)?.shape[0].symbols().into_iter();
+        let one = batches.map(|batch| (batch, TDim::from(1)));
+        let images = images.set_symbols(&one.collect::<HashMap<_, _>>())?;
+        Ok(Some(Self {
+            images: Runner::new(images.into_decluttered()?)?,
+            rest: Runner::new(rest)?,
+        }))
+    }
+}
+
+/// How many numbers the constants of a model hold.
+fn numbers(model: &TypedModel) -> i64 {
+    let outlets = model.nodes().iter().flat_map(|node| &node.outputs);
+    let constants = outlets.filter_map(|outlet| outlet.fact.konst.as_ref());
+    let sizes = constants.map(|constant| i64::try_from(constant.len()).unwrap_or(i64::MAX));
+    sizes.fold(0, i64::saturating_add)
 }
 
 impl Timed {
@@ -42,9 +90,17 @@ impl Timed {
 }
 
 impl MicroBatches {
-    /// `None` where rows depend on each other, or nothing is to be gained.
+    /// `None` where images depend on each other, or nothing is to be gained.
     pub(crate) fn of(model: &TypedModel) -> Option<Self> {
-        (crate::blocked::is_in(model) && is_independent(model)).then(|| Self {
+        if !crate::blocked::is_in(model) {
+            return None;
+        }
+        let independence = Independence::of(model).ok()?;
+        let parts = independence
+            .after_images
+            .and_then(|cut| Parts::new(model, cut).ok().flatten());
+        (parts.is_some() || independence.to_the_end).then(|| Self {
+            parts,
             alone: Timed::new(),
             shared: Timed::new(),
         })
@@ -70,7 +126,13 @@ impl MicroBatches {
             (_, None) => false,
             (Some(apart), Some(whole)) => apart <= whole,
         };
-        let compute_apart = || apart_from_each_other(&inputs, rows, is_shared, row);
+        let compute_apart = || match &self.parts {
+            Some(Parts { images, rest }) => {
+                let images = |row| images.run(row);
+                rest.run(apart_from_each_other(&inputs, rows, is_shared, images)?)
+            }
+            None => apart_from_each_other(&inputs, rows, is_shared, row),
+        };
         let started = Instant::now();
         if is_apart {
             let outputs = compute_apart()?;

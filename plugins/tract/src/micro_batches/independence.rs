@@ -1,7 +1,9 @@
-//! Whether each row of the outputs is made of one row of the inputs.
+//! How far each row is computed by itself.
+
+use std::collections::HashMap;
 
 use tract_onnx::{
-    prelude::{Datum, Symbol, TDim, TractResult, TypedFact, TypedModel, TypedNode},
+    prelude::{Datum, OutletId, Symbol, TDim, TractResult, TypedFact, TypedModel, TypedNode},
     tract_core::ops::{
         array::{Pad, Slice, TypedConcat},
         binary::TypedBinOp,
@@ -14,6 +16,8 @@ use tract_onnx::{
     },
 };
 
+use crate::blocked::is_blocked;
+
 /// What a value has to do with the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
@@ -23,38 +27,106 @@ enum Relation {
     Rows(usize),
 }
 
-/// Whether all inputs and outputs have one and the same open extent on their
-/// first axis, and no operator brings rows together.
-///
-/// Operators that are not known to keep rows apart count as bringing them
-/// together.
-pub(super) fn is_independent(model: &TypedModel) -> bool {
-    attempt(model).unwrap_or(false)
+/// How far each row of the values is made of one row of the inputs alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Independence {
+    /// The one value that the rest is computed from when the last operator in
+    /// blocked layout is done; its first axis counts the rows.
+    pub(super) after_images: Option<OutletId>,
+    /// Whether all outputs are made row by row.
+    pub(super) to_the_end: bool,
 }
 
-fn attempt(model: &TypedModel) -> TractResult<bool> {
-    let Some(batch) = batch_of(model)? else {
-        return Ok(false);
+impl Independence {
+    /// Nothing can be computed row by row.
+    pub(super) const NONE: Self = Self {
+        after_images: None,
+        to_the_end: false,
     };
-    let mut relations: Vec<Vec<Relation>> = vec![Vec::new(); model.nodes().len()];
-    for id in model.eval_order()? {
-        let node = model.node(id);
-        let inputs: Vec<Relation> = node
-            .inputs
-            .iter()
-            .map(|outlet| relations[outlet.node][outlet.slot])
-            .collect();
-        let Some(relation) = relation(model, node, &inputs)? else {
-            return Ok(false);
+
+    /// Goes through the operators until one brings rows together. Those that are
+    /// not known to keep them apart count as bringing them together.
+    pub(super) fn of(model: &TypedModel) -> TractResult<Self> {
+        let Some(batch) = batch_of(model)? else {
+            return Ok(Self::NONE);
         };
-        let facts = || node.outputs.iter().map(|output| &output.fact);
-        if !facts().all(|fact| suits(fact, relation, &batch)) {
-            return Ok(false);
+        let order = model.eval_order()?;
+        let last_image = order.iter().rposition(|id| is_blocked(model.node(*id)));
+        let mut relations: Vec<Vec<Relation>> = vec![Vec::new(); model.nodes().len()];
+        let mut waiting = Waiting::new(model);
+        let mut found = Self::NONE;
+        for (position, id) in order.into_iter().enumerate() {
+            let node = model.node(id);
+            let inputs: Vec<Relation> = node
+                .inputs
+                .iter()
+                .map(|outlet| relations[outlet.node][outlet.slot])
+                .collect();
+            let facts = || node.outputs.iter().map(|output| &output.fact);
+            let Some(relation) = relation(model, node, &inputs)?
+                .filter(|relation| facts().all(|fact| suits(fact, *relation, &batch)))
+            else {
+                return Ok(found);
+            };
+            relations[id] = vec![relation; node.outputs.len()];
+            waiting.pass(node, relation);
+            if found.after_images.is_none()
+                && relation == Relation::Rows(0)
+                && last_image.is_some_and(|last| position >= last)
+            {
+                found.after_images = waiting.only();
+            }
         }
-        relations[id] = vec![relation; node.outputs.len()];
+        let mut outputs = model.outputs.iter();
+        found.to_the_end =
+            outputs.all(|outlet| relations[outlet.node][outlet.slot] == Relation::Rows(0));
+        Ok(found)
     }
-    let mut outputs = model.outputs.iter();
-    Ok(outputs.all(|outlet| relations[outlet.node][outlet.slot] == Relation::Rows(0)))
+}
+
+/// Values made of the inputs that some operator, or the caller, has yet to read.
+struct Waiting<'a> {
+    model: &'a TypedModel,
+    readers: HashMap<OutletId, usize>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(model: &'a TypedModel) -> Self {
+        Self {
+            model,
+            readers: HashMap::new(),
+        }
+    }
+
+    /// An operator read its inputs and made its outputs.
+    fn pass(&mut self, node: &TypedNode, relation: Relation) {
+        for input in &node.inputs {
+            if let Some(readers) = self.readers.get_mut(input) {
+                *readers -= 1;
+                if *readers == 0 {
+                    self.readers.remove(input);
+                }
+            }
+        }
+        if relation == Relation::None {
+            return;
+        }
+        for (slot, output) in node.outputs.iter().enumerate() {
+            let outlet = OutletId::new(node.id, slot);
+            let is_output = self.model.outputs.contains(&outlet);
+            let readers = output.successors.len() + usize::from(is_output);
+            if readers > 0 {
+                self.readers.insert(outlet, readers);
+            }
+        }
+    }
+
+    /// The value that waits, if it is one.
+    fn only(&self) -> Option<OutletId> {
+        let mut outlets = self.readers.keys();
+        let only = outlets.next().copied();
+        only.filter(|_| outlets.next().is_none())
+    }
 }
 
 /// What all inputs have as first extent, if it is one that is open.
@@ -84,7 +156,7 @@ fn relation(
     if inputs.iter().all(|input| *input == Relation::None) {
         return Ok(Some(Relation::None));
     }
-    if crate::blocked::is_blocked(node) {
+    if is_blocked(node) {
         let keeps = inputs.iter().all(|input| *input == Relation::Rows(0));
         return Ok(keeps.then_some(Relation::Rows(0)));
     }

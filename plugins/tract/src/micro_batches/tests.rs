@@ -26,8 +26,21 @@ fn classifier(end: impl FnOnce(&mut Network)) -> TypedModel {
     blocked(&net.typed(), &Weights::default()).unwrap()
 }
 
+/// A model whose images are an output, too, so that it cannot be cut there.
+fn uncut() -> TypedModel {
+    let mut net = Network::new(&[0, 3, 9, 7]);
+    net.conv(32, 3);
+    net.output();
+    net.op("GlobalAveragePool", &[]);
+    net.along("Softmax", &[], 1);
+    blocked(&net.typed(), &Weights::default()).unwrap()
+}
+
+/// Ways of a model whose rows are what the test makes of them.
 fn ways() -> MicroBatches {
-    MicroBatches::of(&classifier(|_| {})).unwrap()
+    let ways = MicroBatches::of(&uncut()).unwrap();
+    assert!(ways.parts.is_none());
+    ways
 }
 
 /// A batch of numbers, and what is made of it here.
@@ -55,6 +68,12 @@ fn taken(ways: &MicroBatches, rows: usize, calls: usize) -> (usize, usize) {
     (whole.into_inner(), single.into_inner())
 }
 
+/// Whether rows are apart after the images, and to the end.
+fn apart(end: impl FnOnce(&mut Network)) -> (bool, bool) {
+    let found = Independence::of(&classifier(end)).unwrap();
+    (found.after_images.is_some(), found.to_the_end)
+}
+
 #[test]
 fn rows_are_independent_where_no_operator_brings_them_together() {
     let ends: [fn(&mut Network); 6] = [
@@ -69,12 +88,12 @@ fn rows_are_independent_where_no_operator_brings_them_together() {
         },
     ];
     for (index, end) in ends.into_iter().enumerate() {
-        assert!(is_independent(&classifier(end)), "{index}");
+        assert_eq!(apart(end), (true, true), "{index}");
     }
 }
 
 #[test]
-fn rows_that_meet_in_any_operator_are_not_independent() {
+fn rows_that_meet_are_independent_until_then() {
     let ends: [fn(&mut Network); 7] = [
         |net| net.along("Softmax", &[], 0),
         |net| net.lists("ReduceMax", &[("axes", &[0])]),
@@ -96,34 +115,56 @@ fn rows_that_meet_in_any_operator_are_not_independent() {
         |net| net.lists("Transpose", &[("perm", &[1, 0])]),
     ];
     for (index, end) in ends.into_iter().enumerate() {
-        assert!(!is_independent(&classifier(end)), "{index}");
+        assert_eq!(apart(end), (true, false), "{index}");
     }
+}
+
+#[test]
+fn images_that_meet_are_not_independent() {
+    let mut net = Network::new(&[0, 3, 9, 7]);
+    net.conv(32, 3);
+    let images = net.last();
+    net.lists("ReduceMean", &[("axes", &[0])]);
+    net.op("Sub", &[&images]);
+    net.conv(32, 3);
+    let model = blocked(&net.typed(), &Weights::default()).unwrap();
+    assert_eq!(Independence::of(&model).unwrap(), Independence::NONE);
+    assert!(MicroBatches::of(&model).is_none());
 }
 
 #[test]
 fn networks_without_convolutions_are_left_alone() {
     let mut net = Network::new(&[0, 3, 9, 7]);
     net.op("Relu", &[]);
-    assert!(is_independent(&net.typed()));
+    assert!(Independence::of(&net.typed()).unwrap().to_the_end);
     assert!(MicroBatches::of(&net.typed()).is_none());
 }
 
 #[test]
 fn rows_come_out_as_in_a_batch_alone_and_on_a_crew() {
-    let runner = Runner::new(classifier(|net| net.along("Softmax", &[], 1))).unwrap();
-    let inputs = || input(&[5, 3, 9, 7]);
-    let expected = runner.run(inputs()).unwrap();
-    let ways = ways();
-    let compute = || {
-        let unwanted = |_| unreachable!("the rows are tried first");
-        ways.run(inputs(), unwanted, |row| runner.run(row)).unwrap()
-    };
-    close(&compute(), &expected);
-    let crews = Crews::new(3.try_into().unwrap());
-    let shared = crews.run(3, || compute().iter().map(|it| Tensor::clone(it)).collect());
-    let shared: Vec<Tensor> = shared;
-    let shared: TVec<TValue> = shared.into_iter().map(TValue::from).collect();
-    close(&shared, &expected);
+    let models = [
+        (true, classifier(|net| net.along("Softmax", &[], 1))),
+        (true, classifier(|net| net.along("Softmax", &[], 0))),
+        (false, uncut()),
+    ];
+    for (in_parts, model) in models {
+        let ways = MicroBatches::of(&model).unwrap();
+        assert_eq!(ways.parts.is_some(), in_parts);
+        let runner = Runner::new(model).unwrap();
+        let inputs = || input(&[5, 3, 9, 7]);
+        let expected = runner.run(inputs()).unwrap();
+        let compute = || {
+            let unwanted = |_| unreachable!("the rows are tried first");
+            let outputs = ways.run(inputs(), unwanted, |row| runner.run(row));
+            let outputs = outputs.unwrap().into_iter();
+            outputs.map(|it| Tensor::clone(&it)).collect::<Vec<_>>()
+        };
+        let shared = Crews::new(3.try_into().unwrap());
+        for outputs in [compute(), shared.run(3, compute)] {
+            let outputs: TVec<TValue> = outputs.into_iter().map(TValue::from).collect();
+            close(&outputs, &expected);
+        }
+    }
 }
 
 #[test]
