@@ -63,7 +63,7 @@ enum Engine {
         /// Runs the model with other extents that come often.
         fitted: Option<Arc<Fitted>>,
         /// Runs large batches row by row.
-        micro_batches: Option<MicroBatches>,
+        micro_batches: Option<Box<MicroBatches>>,
     },
     /// Made when the values are there that the graph depends on.
     Late(LatePlans),
@@ -104,7 +104,7 @@ impl Plans {
             .then(|| single(parsed.model, &packed).and_then(Runner::new).ok())
             .flatten();
         let choices = told(&typed).into_iter().collect();
-        let micro_batches = MicroBatches::of(&typed);
+        let micro_batches = MicroBatches::of(&typed).map(Box::new);
         let kept = (is_open && small).then(|| typed.clone());
         let any = Arc::new(Runner::new(typed)?);
         let fitted = kept.and_then(|model| Fitted::new(model, &any, weights));
