@@ -12,6 +12,7 @@ mod body;
 mod bool_mask;
 mod crop;
 mod gates;
+mod local;
 mod loss;
 mod pad;
 mod pooling;
@@ -60,6 +61,7 @@ const FUNCTIONS: [(&str, Function); 21] = [
 /// # Errors
 /// A node asks for something that nobody answers rightly.
 pub(crate) fn write_out(proto: &mut ModelProto) -> Result<(), String> {
+    local::write_out(proto)?;
     let imports = proto.opset_import.iter();
     let version = imports
         .filter(|import| is_standard(&import.domain))
