@@ -54,7 +54,7 @@ pub(super) fn write_out(proto: &mut ModelProto) -> Result<(), String> {
     }
     let called = std::mem::take(&mut writer.called);
     for known in called.iter().filter_map(|key| writer.functions.get(key)) {
-        import(proto, &known.function)?;
+        import(proto, &known.function);
     }
     Ok(())
 }
@@ -229,27 +229,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Sees to it that the model has the versions of operators that a body asks for.
-fn import(proto: &mut ModelProto, function: &FunctionProto) -> Result<(), String> {
+/// Sees to it that the model has the sets of operators that a body asks for.
+///
+/// Where it has another version of one, the standard demands that both versions
+/// mean the same by the operators of the body.
+fn import(proto: &mut ModelProto, function: &FunctionProto) {
     for wanted in &function.opset_import {
-        let is_wanted = |domain: &str| same_domain(domain, &wanted.domain);
-        let known = proto.opset_import.iter().find(|it| is_wanted(&it.domain));
-        match known {
-            None => proto.opset_import.push(wanted.clone()),
-            Some(known) if known.version == wanted.version => {}
-            Some(known) => {
-                return Err(format!(
-                    "function {}.{} is written for version {} of the operators `{}`, the model for version {}",
-                    function.domain(),
-                    function.name(),
-                    wanted.version,
-                    wanted.domain,
-                    known.version
-                ));
-            }
+        let mut imports = proto.opset_import.iter();
+        if !imports.any(|known| same_domain(&known.domain, &wanted.domain)) {
+            proto.opset_import.push(wanted.clone());
         }
     }
-    Ok(())
 }
 
 fn key(domain: &str, name: &str) -> Key {
